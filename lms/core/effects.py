@@ -1,0 +1,236 @@
+"""Who reads and writes what: allocation roots of every handle, and the accesses of every node.
+
+A *root* is where an array was allocated: the value that made it, a parameter of the function, or, for arrays reached
+through records, one name for each sum type. A handle (view, carried array, result of a branch or call) has a *set* of
+possible roots; two handles may alias when the sets meet. Everything that moves, shares or drops code asks here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+
+from . import primitives as p
+from .ir import Block, Function, Node, Program, Value
+from .types import ArrayType, SumType, Type
+
+Root = Value | str
+Roots = frozenset[Root]
+NONE: Roots = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What running something may do: the roots it reads, writes and accumulates into; whether it may raise or do I/O."""
+
+    reads: Roots = NONE
+    writes: Roots = NONE
+    accumulates: Roots = NONE
+    raises: bool = False
+    io: bool = False
+
+    def __or__(self, other: Access) -> Access:
+        return Access(self.reads | other.reads, self.writes | other.writes, self.accumulates | other.accumulates,
+                      self.raises or other.raises, self.io or other.io)
+
+    @property
+    def changes(self) -> Roots:
+        """The roots whose contents may differ afterwards."""
+        return self.writes | self.accumulates
+
+    @property
+    def pure(self) -> bool:
+        """Nothing but reads."""
+        return not (self.writes or self.accumulates or self.raises or self.io)
+
+    def conflicts(self, other: Access) -> bool:
+        """Whether the order of two accesses can be observed. Accumulation commutes with accumulation, and with nothing else."""
+        mine, theirs = self.changes, other.changes
+        return bool(
+            mine & (other.reads | other.writes) or theirs & (self.reads | self.writes)
+            or (self.io and (other.io or other.raises or theirs)) or (other.io and (self.raises or mine))
+            or (self.raises and (other.raises or theirs)) or (other.raises and mine)
+        )
+
+
+NO_ACCESS = Access()
+
+
+def record_root(t: SumType) -> str:
+    """The one root of all arrays in records of a type that came from outside."""
+    return f"record {t.name}"
+
+
+@dataclass(slots=True)
+class _Summary:
+    """A function seen from its callers: roots of its results and its access, in terms of its own parameters."""
+
+    results: tuple[Roots, ...]
+    access: Access
+
+
+class Effects:
+    """The roots and accesses of a whole program. Make a new one after the program changes."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._roots: dict[Value, Roots] = {}
+        self._held: dict[str, Roots] = {}  # what was put into records of each sum type
+        self._summaries = {name: _Summary((NONE,) * len(f.body.results), NO_ACCESS) for name, f in program.functions.items()}
+        self._access: dict[Node, Access] = {}
+        self._block_access: dict[Block, Access] = {}
+        self._changed = True
+        while self._changed:
+            self._changed = False
+            for function in program.functions.values():
+                self._function(function)
+
+    # ------------------------------------------------------------------------------------- questions
+
+    def roots(self, v: Value) -> Roots:
+        """The roots a handle may have; empty for scalars."""
+        return self._roots.get(v, NONE)
+
+    def of(self, node: Node) -> Access:
+        """What running a node (blocks and callees included) may do."""
+        return self._access[node]
+
+    def block(self, block: Block) -> Access:
+        return self._block_access[block]
+
+    def function(self, name: str) -> Access:
+        """What calling a function may do, in terms of its own parameters."""
+        return self._summaries[name].access
+
+    def may_alias(self, a: Value, b: Value) -> bool:
+        return bool(self.roots(a) & self.roots(b))
+
+    def changed(self, function: Function) -> Roots:
+        """The roots that something in the function may write to."""
+        return self._block_access[function.body].changes
+
+    def escaping(self, function: Function) -> Roots:
+        """The roots that leave a function: by its results, in records, or because they came in."""
+        out: Roots = NONE
+        for v in (*function.body.params, *function.body.results):
+            out |= self.roots(v)
+        return reduce(frozenset.union, self._held.values(), out)
+
+    # -------------------------------------------------------------------------------------- analysis
+
+    def _join(self, v: Value, roots: Roots) -> None:
+        old = self._roots.get(v)
+        new = roots if old is None else old | roots
+        if new != old:
+            self._roots[v] = new
+            self._changed = self._changed or bool(new)
+
+    def _function(self, function: Function) -> None:
+        for v in function.body.params:
+            if isinstance(v.type, ArrayType):
+                self._join(v, frozenset([v]))
+        access = self._block(function.body)
+        visible = frozenset(r for r in access.changes | access.reads if isinstance(r, str) or r in function.body.params)
+        seen = Access(access.reads & visible, access.writes & visible, access.accumulates & visible, access.raises, access.io)
+        new = _Summary(tuple(self.roots(v) for v in function.body.results), seen)
+        if new != self._summaries[function.name]:
+            self._summaries[function.name] = new
+            self._changed = True
+
+    def _block(self, block: Block) -> Access:
+        total = NO_ACCESS
+        for node in block.nodes:
+            total |= self._node(node)
+        self._block_access[block] = total
+        return total
+
+    def _node(self, node: Node) -> Access:
+        if node.op.effect.control:
+            access = self._control(node)
+        else:
+            access = self._plain(node)
+        self._access[node] = access
+        return access
+
+    def _plain(self, node: Node) -> Access:
+        e = node.op.effect
+        reads: Roots = NONE
+        for k, v in enumerate(node.operands):
+            if k not in e.writes and k not in e.accumulates and k not in e.unread and k != e.view:
+                reads |= self.roots(v)
+        for v in node.results:
+            if isinstance(v.type, ArrayType):
+                if node.op is p.array.project:
+                    self._join(v, self._within(node.operands[0].type))
+                elif node.op is p.array.load or e.view is not None:
+                    self._join(v, self.roots(node.operands[e.view or 0]))
+                else:
+                    self._join(v, frozenset([v]))
+        if node.op is p.array.construct:
+            self._hold(node.attrs["type"], node.operands)
+            reads = NONE
+        return Access(reads, self._union(node, e.writes), self._union(node, e.accumulates), e.raises, e.io)
+
+    def _union(self, node: Node, positions: tuple[int, ...]) -> Roots:
+        out: Roots = NONE
+        for k in positions:
+            out |= self.roots(node.operands[k])
+        return out
+
+    def _within(self, t: Type) -> Roots:
+        assert isinstance(t, SumType)
+        return self._held.get(t.name, NONE) | {record_root(t)}
+
+    def _hold(self, t: SumType, operands: tuple[Value, ...]) -> None:
+        held = self._held.get(t.name, NONE)
+        new = held
+        for v in operands:
+            new |= self.roots(v)
+        if new != held:
+            self._held[t.name] = new
+            self._changed = True
+
+    def _control(self, node: Node) -> Access:
+        if node.op in (p.control.call, p.control.vjp, p.control.jvp):
+            return self._call(node)
+        carried = node.operands[{"for": 3, "while": 0, "if": 1}[node.op.name]:]
+        access = NO_ACCESS
+        for block in node.blocks:
+            params = block.params[1:] if node.op is p.control.for_ else block.params
+            for init, v in zip(carried, params, strict=True):
+                self._join(v, self.roots(init))
+            access |= self._block(block)
+        exits = node.blocks if node.op is p.control.if_ else node.blocks[-1:]
+        for block in exits:
+            params = block.params[1:] if node.op is p.control.for_ else block.params
+            for k, (v, out) in enumerate(zip(block.results, node.results, strict=True)):
+                self._join(out, self.roots(v) | (self.roots(carried[k]) if carried else NONE))
+                for loop in node.blocks if carried else ():
+                    inner = loop.params[1:] if node.op is p.control.for_ else loop.params
+                    self._join(inner[k], self.roots(v))
+            _ = params
+        return access
+
+    def _call(self, node: Node) -> Access:
+        callee = self.program.functions[node.attrs["callee"]]
+        summary = self._summaries[callee.name]
+        names: dict[Root, Roots] = {param: self.roots(arg) for param, arg in zip(callee.body.params, node.operands, strict=False)}
+
+        def outside(roots: Roots, out: Value | None) -> Roots:
+            mapped: Roots = NONE
+            for r in roots:
+                if r in names:
+                    mapped |= names[r]
+                elif isinstance(r, str):
+                    mapped |= {r} | self._held.get(r.removeprefix("record "), NONE)
+                elif out is not None:
+                    mapped |= {out}  # allocated inside: for the caller, made by this call
+            return mapped
+
+        for k, v in enumerate(node.results):
+            if isinstance(v.type, ArrayType):
+                inner = summary.results[k] if k < len(summary.results) else NONE
+                self._join(v, outside(inner, v) if k < len(summary.results) else frozenset([v]))
+        a = summary.access
+        reads = reduce(frozenset.union, (self.roots(v) for v in node.operands), NONE) if node.op is not p.control.call else NONE
+        return Access(outside(a.reads, None) | reads, outside(a.writes, None), outside(a.accumulates, None), a.raises, a.io)
