@@ -130,7 +130,7 @@ def set_up(extra: str) -> None:
     VENV.mkdir(exist_ok=True)
     if ready.exists():
         ready.rename(begun)
-    begun.write_text(json.dumps(wanted))
+    begun.write_text(json.dumps(wanted) + "\n")
 
     say(f"installing into .venv: {', '.join(wanted['extras'])} (the first time, about 400 MB: a minute or so)")
     # Ourselves only where pyproject.toml changed: another chore may be running in this environment.
@@ -138,7 +138,7 @@ def set_up(extra: str) -> None:
     requirements = [*project["dependencies"], *(each for name in wanted["extras"] for each in extras[name])]
     command = [*installer(), "install", "--quiet", "--prefer-binary", "--progress-bar", "off", *ours, *requirements]
     if subprocess.call(command, cwd=ROOT):
-        raise SetupError("installing failed, as pip says above; a proxy goes into HTTPS_PROXY, a mirror into PIP_INDEX_URL")
+        raise SetupError("installing failed, as pip says above; name a proxy in HTTPS_PROXY, a mirror in PIP_INDEX_URL")
     begun.rename(ready)
 
 
