@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
+READY, BEGUN = VENV / ".ready", VENV / ".begun"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
@@ -114,8 +115,7 @@ def set_up(extra: str) -> None:
     project = tomllib.loads(text.decode())["project"]
     extras: dict[str, list[str]] = project["optional-dependencies"]
 
-    ready, begun = VENV / ".ready", VENV / ".begun"
-    done: dict[str, Any] = json.loads(ready.read_text()) if ready.exists() else {}
+    done: dict[str, Any] = json.loads(READY.read_text()) if READY.exists() else {}
     wanted = {
         "root": str(ROOT),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
@@ -125,21 +125,21 @@ def set_up(extra: str) -> None:
     if done == wanted and works(PYTHON, "-c", ""):
         return
     moved = bool(done) and any(done.get(key) != wanted[key] for key in ("root", "python"))
-    if begun.exists() or moved or not works(PYTHON, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"):
+    if BEGUN.exists() or moved or not works(PYTHON, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"):
         create()
-    VENV.mkdir(exist_ok=True)
-    if ready.exists():
-        ready.rename(begun)
-    begun.write_text(json.dumps(wanted) + "\n")
+        done = {}
+    if READY.exists():
+        READY.rename(BEGUN)
+    BEGUN.write_text(json.dumps(wanted) + "\n")
 
     say(f"installing into .venv: {', '.join(wanted['extras'])} (the first time, about 400 MB: a minute or so)")
     # Ourselves only where pyproject.toml changed: another chore may be running in this environment.
-    ours = [] if done.get("project") == wanted["project"] and not moved else ["--editable", "."]
+    ours = [] if done.get("project") == wanted["project"] else ["--editable", "."]
     requirements = [*project["dependencies"], *(each for name in wanted["extras"] for each in extras[name])]
-    command = [*installer(), "install", "--quiet", "--prefer-binary", "--progress-bar", "off", *ours, *requirements]
+    command = [*installer(), "install", "-qq", "--prefer-binary", "--progress-bar", "off", *ours, *requirements]
     if subprocess.call(command, cwd=ROOT):
         raise SetupError("installing failed, as pip says above; name a proxy in HTTPS_PROXY, a mirror in PIP_INDEX_URL")
-    begun.rename(ready)
+    BEGUN.rename(READY)
 
 
 def works(*command: str | Path) -> bool:
@@ -155,6 +155,8 @@ def create() -> None:
     base = getattr(sys, "_base_executable", sys.executable)  # we may be running in the very .venv being replaced
     for options in ([], ["--without-pip"]):
         shutil.rmtree(VENV, ignore_errors=True)
+        VENV.mkdir()
+        BEGUN.touch()
         if works(base, "-m", "venv", *options, VENV):
             return
     raise SetupError(f"{base} cannot make virtual environments; on Debian: apt install python3-venv")
