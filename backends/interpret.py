@@ -1,0 +1,121 @@
+"""The reference back end: runs a program, node by node, on NumPy scalars, arrays and `Record`s.
+
+Arrays are NumPy arrays and views are NumPy views, so writes go where the program says. Numbers keep their width:
+integers wrap. An activation is a generator that yields a `_Call` where the program calls, so recursion in the program
+uses no Python stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lms.core import primitives as p
+from lms.core.errors import LmsError
+from lms.core.ir import Block, Node, Program, Value
+
+from .values import arguments, from_python, located, settle
+
+Env = dict[Value, Any]
+
+
+class _Call(NamedTuple):
+    """What an activation asks of the driver: run this function, resume me with its results."""
+
+    callee: str
+    args: tuple[Any, ...]
+
+
+Activation = Generator[_Call, tuple[Any, ...], tuple[Any, ...]]
+
+
+def run(program: Program, args: Sequence[Any], limit: int = 200_000) -> tuple[Any, ...]:
+    """The results of the entry function.
+
+    `args` are numbers, NumPy arrays of the parameters' dtypes (not copied), and `Record`s; results are NumPy scalars,
+    arrays and `Record`s. Raises what the program's checks raise, with the user's line in the message, and
+    `RecursionError` for more than `limit` activations.
+
+        run(program, (2.0, np.ones(3)))
+    """
+    main = program.main
+    stack: list[Activation] = [_block(main.body, main.body.params, arguments(main, args), {})]
+    answer: tuple[Any, ...] | None = None
+    while stack:
+        try:
+            request = stack[-1].send(answer) if answer is not None else next(stack[-1])
+        except StopIteration as done:
+            stack.pop()
+            answer = done.value
+            continue
+        if len(stack) >= limit:
+            raise RecursionError(f"{request.callee} recursed deeper than {limit}")
+        body = program.functions[request.callee].body
+        stack.append(_block(body, body.params, request.args, {}))
+        answer = None
+    assert answer is not None
+    return answer
+
+
+def _block(block: Block, params: Sequence[Value], values: Sequence[Any], env: Env) -> Activation:
+    """Run a block with its parameters bound; give its results. One environment serves a whole activation."""
+    env.update(zip(params, values, strict=True))
+    for node in block.nodes:
+        operands = tuple(env[v] for v in node.operands)
+        results = (yield from _control(node, operands, env)) if node.op.effect.control else _plain(node, operands)
+        env.update(zip(node.results, results, strict=True))
+    return tuple(env[v] for v in block.results)
+
+
+def _plain(node: Node, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Run an operation by its NumPy meaning."""
+    assert node.op.eager is not None
+    attrs = {k: v for k, v in node.attrs.items() if k != "fast"}
+    if not node.op.effect.raises:
+        out = node.op.eager(*operands, **attrs)
+    else:
+        try:
+            out = node.op.eager(*operands, **attrs)
+        except LmsError:
+            raise
+        except Exception as e:  # a check raises any exception of Python's, a py_call whatever it likes
+            raise located(e, node.span) from e
+    if node.op is p.control.py_call:
+        return from_python(out, node.attrs["types"], node.span)
+    if not node.results:
+        return ()
+    return (out if node.op.effect.view is not None else settle(out, node.result.type),)
+
+
+def _control(node: Node, operands: tuple[Any, ...], env: Env) -> Activation:
+    if node.op is p.control.if_:
+        return (yield from _block(node.blocks[0 if operands[0] else 1], (), (), env))
+    if node.op is p.control.for_:
+        return (yield from _for(node, operands, env))
+    if node.op is p.control.while_:
+        return (yield from _while(node, operands, env))
+    if node.op is p.control.call:
+        return (yield _Call(node.attrs["callee"], operands))
+    raise LmsError(f"{node.op} of {node.attrs.get('callee')!r} is not expanded: differentiate the program first", node.span)
+
+
+def _for(node: Node, operands: tuple[Any, ...], env: Env) -> Activation:
+    start, stop, step, *state = operands
+    (body,) = node.blocks
+    for i in _count(int(start), int(stop), int(step)):
+        state = list((yield from _block(body, body.params, (i, *state), env)))
+    return tuple(state)
+
+
+def _count(start: int, stop: int, step: int) -> Iterator[Any]:
+    return map(np.int64, range(start, stop, step))
+
+
+def _while(node: Node, operands: tuple[Any, ...], env: Env) -> Activation:
+    state = operands
+    condition, body = node.blocks
+    while (yield from _block(condition, condition.params, state, env))[0]:
+        state = yield from _block(body, body.params, state, env)
+    return state
