@@ -154,7 +154,7 @@ class Builder:
     def const(self, value: Any, type: Scalar = i64) -> Value:
         """A constant of a scalar type. Raises `StagingError` when an int does not fit."""
         if type.is_int and not isinstance(value, np.generic):
-            info = np.iinfo(type.dtype)
+            info = np.iinfo(np.dtype(type.dtype).str)
             if not info.min <= int(value) <= info.max:
                 raise StagingError(f"{value} does not fit in {type}", self.where())
         return self.emit1(p.array.const, value=type.dtype.type(value).item(), type=type)
@@ -210,7 +210,8 @@ def size_expression(value: Value, depth: int = 16) -> Size | None:
     if node.op is p.array.dim:
         t = node.operands[0].type
         assert isinstance(t, ArrayType)
-        return t.dims[node.attrs["axis"]]
+        size: Size = t.dims[node.attrs["axis"]]
+        return size
     if node.op in (p.scalar.add, p.scalar.sub, p.scalar.mul):
         x, y = (size_expression(v, depth - 1) for v in node.operands)
         if x is None or y is None:

@@ -145,10 +145,7 @@ class Effects:
         return total
 
     def _node(self, node: Node) -> Access:
-        if node.op.effect.control:
-            access = self._control(node)
-        else:
-            access = self._plain(node)
+        access = self._control(node) if node.op.effect.control else self._plain(node)
         self._access[node] = access
         return access
 

@@ -1,4 +1,4 @@
-"""Array primitives: shape, memory, views, reductions, contraction, gathering; and records.
+"""Array primitives: shape, memory, views, reductions, contraction, gathering.
 
 An operation gives a *fresh* array unless it is a `view` (`view`, `transpose`, `reshape`). Sizes are operands: an operation
 that makes an array of shape `dims` (an attribute, for the type) takes one `i64` operand for every axis.
@@ -12,7 +12,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, StagingTypeError
-from ..types import ArrayType, Scalar, Size, SumType, Type, bool_, element, i64
+from ..types import ArrayType, Scalar, Size, SumType, Type, element, i64
+from .record import Record as Record
+from .record import construct as construct
+from .record import fits as fits
+from .record import project as project
+from .record import tag as tag
 from .scalar import arity, same_elements
 from .table import Attrs, Effect, Primitive, row
 
@@ -211,9 +216,7 @@ def view_is_contiguous(spec: ViewSpec, dims: tuple[Size, ...]) -> bool:
     for s in (s for s in spec if s[0] != "new"):
         if s[0] == "at" and state == 0:
             continue
-        if s[0] == "slice" and s[1] == 1 and state == 0:
-            state = 1
-        elif s[0] == "all":
+        if s[0] == "slice" and s[1] == 1 and state == 0 or s[0] == "all":
             state = 1
         else:
             return False
@@ -255,9 +258,13 @@ def _reshape(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
     return (ArrayType(t.dtype, dims),)
 
 
+def _reshape_eager(a: Any, *n: Any, dims: Any) -> Any:
+    return np.reshape(a, [int(k) for k in n])
+
+
 view = row(Primitive("view", _view, _view_eager, Effect(view=0), lowered=True))
 transpose = row(Primitive("transpose", _transpose, lambda a, perm: np.transpose(a, perm), Effect(view=0), lowered=True))
-reshape = row(Primitive("reshape", _reshape, lambda a, *n, dims: np.reshape(a, [int(k) for k in n]), Effect(view=0), lowered=True))
+reshape = row(Primitive("reshape", _reshape, _reshape_eager, Effect(view=0), lowered=True))
 
 # --------------------------------------------------------------------------- reduction and contraction
 
@@ -461,60 +468,3 @@ add_along = row(Primitive("add_along", _add_along, _add_along_eager, Effect(accu
 argsort = row(Primitive("argsort", _argsort, lambda a, axis: np.argsort(a, axis, kind="stable")))
 argsort_into = row(Primitive("argsort_into", _argsort_into, _argsort_into_eager, Effect(writes=(0,)), lowered=True))
 nonzero = row(Primitive("nonzero", _nonzero, lambda a, dims: np.nonzero(a)[0]))
-
-# ----------------------------------------------------------------------------------------------- records
-
-
-class Record:
-    """A sum node in the interpreter: its type, which alternative it is, its fields."""
-
-    __slots__ = ("fields", "tag", "type")
-
-    def __init__(self, type: SumType, tag: int, fields: tuple[Any, ...]) -> None:
-        self.type, self.tag, self.fields = type, tag, fields
-
-    def __repr__(self) -> str:
-        return f"{self.type.constructors[self.tag].name}(...)"
-
-
-def _sum(t: Type) -> SumType:
-    if not isinstance(t, SumType):
-        raise StagingTypeError(f"expected a record, found {t}")
-    return t
-
-
-def fits(t: Type, expected: Type) -> bool:
-    """Whether a value of type `t` can stand where `expected` is stated: for arrays, dimensions are looked up at run time."""
-    if isinstance(t, ArrayType) and isinstance(expected, ArrayType):
-        return t.dtype == expected.dtype and t.rank == expected.rank and (t.layout == "C" or expected.layout == "S")
-    return t == expected
-
-
-def _construct(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
-    """Attributes: `type`, `tag`. Array fields of a sum are stated with dimensions of their own."""
-    c = _sum(attrs["type"]).constructors[attrs["tag"]]
-    arity(len(c.fields), types)
-    for (name, expected), t in zip(c.fields, types, strict=True):
-        if not fits(t, expected):
-            raise StagingTypeError(f"field {name!r} of {c.name} is {expected}, found {t}")
-    return (attrs["type"],)
-
-
-def _project(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
-    """Attributes: `tag`, `field`; `dims` for an array field, fresh symbols where the field's own are symbolic."""
-    arity(1, types)
-    t = _sum(types[0]).constructors[attrs["tag"]].fields[attrs["field"]][1]
-    return (ArrayType(t.dtype, tuple(attrs["dims"]), t.layout) if isinstance(t, ArrayType) else t,)
-
-
-def _project_eager(x: Record, tag: int, field: int, dims: Any = None) -> Any:
-    return x.fields[field]
-
-
-construct = row(Primitive("construct", _construct, lambda *f, type, tag: Record(type, tag, f), lowered=True))
-tag = row(Primitive("tag", lambda types, attrs: (arity(1, types), _sum(types[0]), (i64,))[2],
-                    lambda x: np.int64(x.tag), lowered=True))
-project = row(Primitive("project", _project, _project_eager, lowered=True))
-
-__all__ = [name for name, value in globals().items() if isinstance(value, Primitive)]
-_ = bool_  # re-exported for type rules elsewhere

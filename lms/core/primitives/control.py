@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StagingTypeError
-from ..types import Type, bool_, i64, is_differentiable
+from ..types import Type, bool_, is_differentiable
 from .table import Attrs, Effect, Primitive, row
 
 CONTROL = Effect(control=True)
@@ -49,8 +49,8 @@ def _check(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
 
 
 ERRORS: dict[str, type[Exception]] = {
-    e.__name__: e for e in (AssertionError, IndexError, ValueError, ZeroDivisionError, OverflowError, RuntimeError, ArithmeticError,
-                            TypeError, KeyError, RecursionError, MemoryError, UnboundLocalError, StopIteration, Exception,
+    e.__name__: e for e in (AssertionError, IndexError, ValueError, ZeroDivisionError, OverflowError, RuntimeError,
+                            ArithmeticError, TypeError, KeyError, RecursionError, MemoryError, UnboundLocalError, StopIteration, Exception,
                             FloatingPointError, NotImplementedError, LookupError)
 }
 
@@ -82,4 +82,3 @@ jvp = row(Primitive("jvp", _jvp, effect=CONTROL))
 check = row(Primitive("check", _check, _check_eager, Effect(raises=True), lowered=True))
 print_ = row(Primitive("print", lambda types, attrs: (), _print_eager, Effect(io=True), lowered=True))
 py_call = row(Primitive("py_call", _py_call, _py_call_eager, Effect(io=True, raises=True), lowered=True))
-_ = i64

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import special  # type: ignore[import-untyped]  # SciPy ships no types
+from scipy import special
 
 from ..errors import ShapeError, StagingTypeError
-from ..types import ArrayType, Scalar, SumType, Type, bool_, element, with_element
+from ..types import SCALARS, ArrayType, Scalar, SumType, Type, bool_, element, with_element
 from .table import Attrs, Primitive, TypeRule, row
 
 # ------------------------------------------------------------------------------------------- type rules
@@ -82,8 +82,6 @@ def _to_real(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
 
 def _to_complex(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
     arity(2, types)
-    from ..types import SCALARS
-
     part = same_elements(types, "f", "a float")
     return (with_element(same_shape(types), SCALARS[f"c{2 * part.bits}"]),)
 
@@ -126,11 +124,22 @@ def _quiet(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _quot(x: Any, y: Any) -> Any:
     q = np.floor_divide(x, y)
-    return q + ((np.remainder(x, y) != 0) & ((x < 0) != (y < 0))).astype(np.asarray(q).dtype)
+    inexact = np.asarray((np.remainder(x, y) != 0) & ((x < 0) != (y < 0)))
+    return q + inexact.astype(np.asarray(q).dtype)
 
 
 def _convert_eager(x: Any, dtype: Scalar) -> Any:
     return np.asarray(x).astype(dtype.dtype)[()]
+
+
+def _trigamma(x: Any) -> Any:
+    return np.asarray(special.polygamma(1, x)).astype(np.asarray(x).dtype)[()]
+
+
+def _complex_eager(x: Any, y: Any) -> Any:
+    out: Any = np.empty(np.shape(x), np.result_type(x, np.complex64))
+    out.real, out.imag = x, y  # not x + 1j*y, which loses signs of zero and makes nan of inf
+    return out[()]
 
 
 # arithmetic
@@ -177,7 +186,7 @@ erf = _row("erf", numeric(1, "f"), _quiet(special.erf))
 erfc = _row("erfc", numeric(1, "f"), _quiet(special.erfc))
 lgamma = _row("lgamma", numeric(1, "f"), _quiet(special.gammaln), (0.5, 4.0))
 digamma = _row("digamma", numeric(1, "f"), _quiet(special.digamma), (0.5, 4.0))
-trigamma = _row("trigamma", numeric(1, "f"), _quiet(lambda x: special.polygamma(1, x).astype(np.asarray(x).dtype)[()]), (0.5, 4.0))
+trigamma = _row("trigamma", numeric(1, "f"), _quiet(_trigamma), (0.5, 4.0))
 floor = _row("floor", numeric(1, "f"), _quiet(np.floor))
 ceil = _row("ceil", numeric(1, "f"), _quiet(np.ceil))
 trunc = _row("trunc", numeric(1, "f"), _quiet(np.trunc))
@@ -209,5 +218,5 @@ convert = _row("convert", _convert, _quiet(_convert_eager))
 real = _row("real", _to_real, _quiet(lambda x: np.real(x).copy()[()]))
 imag = _row("imag", _to_real, _quiet(lambda x: np.imag(x).copy()[()]))
 conj = _row("conj", numeric(1, "c"), _quiet(np.conjugate))
-complex_ = _row("complex", _to_complex, _quiet(lambda x, y: np.asarray(x + 1j * y).astype(np.result_type(x, np.complex64))[()]))
+complex_ = _row("complex", _to_complex, _quiet(_complex_eager))
 stop_gradient = _row("stop_gradient", numeric(1, "biufc"), _quiet(lambda x: np.array(x)[()]))
