@@ -72,7 +72,7 @@ def _block(block: Block, params: Sequence[Value], values: Sequence[Any], env: En
 def _plain(node: Node, operands: tuple[Any, ...]) -> tuple[Any, ...]:
     """Run an operation by its NumPy meaning."""
     assert node.op.eager is not None
-    attrs = {k: v for k, v in node.attrs.items() if k != "fast"}
+    attrs = {k: v for k, v in node.attrs.items() if k != "fast"} if "fast" in node.attrs else node.attrs
     if not node.op.effect.raises:
         out = node.op.eager(*operands, **attrs)
     else:
@@ -98,7 +98,7 @@ def _control(node: Node, operands: tuple[Any, ...], env: Env) -> Activation:
         return (yield from _while(node, operands, env))
     if node.op is p.control.call:
         return (yield _Call(node.attrs["callee"], operands))
-    raise LmsError(f"{node.op} of {node.attrs.get('callee')!r} is not expanded: differentiate the program first", node.span)
+    raise LmsError(f"{node.op} of {node.attrs['callee']!r} is not expanded: differentiate the program first", node.span)
 
 
 def _for(node: Node, operands: tuple[Any, ...], env: Env) -> Activation:
