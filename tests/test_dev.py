@@ -8,12 +8,10 @@ import pytest
 
 from lms import dev
 
-SCRIPT = Path(dev.__file__)
-
 
 def test_the_script_stands_alone() -> None:
     """No site-packages, no environment, an encoding that knows only ASCII; and every chore has its line."""
-    command = [sys.executable, "-I", "-S", "-X", "utf8=0", SCRIPT, "help"]
+    command = [sys.executable, "-I", "-S", "-X", "utf8=0", dev.__file__, "help"]
     run = subprocess.run(command, env={"LC_ALL": "C"}, capture_output=True, text=True, check=True)
     assert run.stdout.isascii()
     assert [line.split()[1] for line in run.stdout.splitlines()] == list(dev.CHORES)
