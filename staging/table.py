@@ -1,0 +1,43 @@
+"""The table from Python callables to their staged forms: one entry for each, made where the staged form is written."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .rep import Rep
+
+STAGED: dict[Any, Callable[..., Any]] = {}
+"""What a call of the key means when a staged value is among its arguments."""
+
+
+def holds_rep(args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> bool:
+    """Whether a staged value is among the arguments, or in a list or tuple among them."""
+    return any(map(_holds, args)) or (bool(kwargs) and any(map(_holds, (kwargs or {}).values())))
+
+
+def _holds(x: Any) -> bool:
+    return isinstance(x, Rep) or (isinstance(x, list | tuple) and any(map(_holds, x))) or (
+        isinstance(x, slice) and (_holds(x.start) or _holds(x.stop) or _holds(x.step)))
+
+
+def stages(eager: Callable[..., Any], *same: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Say that the decorated function is the staged form of `eager` (and of those that mean the same).
+
+    The result is the public name: it stages when a staged value is among its arguments, else it is `eager`.
+    """
+
+    def register(staged: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(staged)
+        def public(*args: Any, **kwargs: Any) -> Any:
+            if holds_rep(args, kwargs):
+                return staged(*args, **kwargs)
+            return eager(*args, **kwargs)
+
+        for f in (eager, *same):
+            STAGED[f] = staged
+        STAGED[public] = staged
+        return public
+
+    return register
