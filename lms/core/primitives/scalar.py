@@ -45,8 +45,8 @@ def same_elements(types: tuple[Type, ...], kinds: str, what: str) -> Scalar:
 
 
 _WHAT = {"f": "a float", "fc": "a float or complex number", "iufc": "a number", "iuf": "a real number", "iu": "an integer",
-         "b": "a bool", "biu": "an integer or bool", "biufc": "a scalar", "biuf": "a real number or bool", "c": "a complex number",
-         "if": "a signed number", "ifc": "a signed number"}
+         "b": "a bool", "biu": "an integer or bool", "biufc": "a scalar", "biuf": "a real number or bool",
+         "c": "a complex number", "if": "a signed number", "ifc": "a signed number"}
 
 
 def arity(n: int, types: tuple[Type, ...]) -> None:
@@ -132,6 +132,10 @@ def _convert_eager(x: Any, dtype: Scalar) -> Any:
     return np.asarray(x).astype(dtype.dtype)[()]
 
 
+def _select_eager(c: Any, x: Any, y: Any) -> Any:
+    return np.where(c, x, y) if np.ndim(c) else x if c else y
+
+
 def _trigamma(x: Any) -> Any:
     return np.asarray(special.polygamma(1, x)).astype(np.asarray(x).dtype)[()]
 
@@ -213,7 +217,7 @@ shl = _row("shl", numeric(2, "iu"), _quiet(np.left_shift))
 shr = _row("shr", numeric(2, "iu"), _quiet(np.right_shift))
 
 # selection, conversion, complex parts
-select = _row("select", _select, _quiet(lambda c, x, y: np.where(c, x, y)[()]))
+select = _row("select", _select, _quiet(_select_eager))
 convert = _row("convert", _convert, _quiet(_convert_eager))
 real = _row("real", _to_real, _quiet(lambda x: np.real(x).copy()[()]))
 imag = _row("imag", _to_real, _quiet(lambda x: np.imag(x).copy()[()]))
