@@ -60,6 +60,6 @@ def cases() -> Iterator[Case]:
                 return jax.lax.scan(step, x, None, length=STEPS)[0]
 
             jgrad = jax.jit(jax.value_and_grad(scan))
-            backward["jax scan"] = lambda: jax.block_until_ready(jgrad(0.7))
+            backward["jax scan"] = lambda g=jgrad: jax.block_until_ready(g(0.7))
         yield Case(f"a million steps ({note})", forward, {"numba": 1.0})
         yield Case(f"value and gradient ({note})", backward, {"numba, taped by hand": 1.0, "jax scan": 1.0})

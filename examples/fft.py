@@ -1,6 +1,7 @@
 """FFT codelets: the textbook recursive transform, run while staging, leaves straight-line real arithmetic.
 
-The size and the twiddle factors are known now. Multiplications by 1, -1, i and -i are resolved now; the rest are constants in the code.
+The size and the twiddle factors are known now. Multiplications by 1, -1, i and -i are resolved now; the other factors are
+constants in the code.
 """
 
 from __future__ import annotations

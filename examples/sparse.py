@@ -1,7 +1,7 @@
 """A sparse matrix-vector product, specialised to its matrix.
 
-The matrix is known now: a frozen list of rows. Rows with few entries become straight-line code with the numbers in it; a dense row
-becomes a loop over a captured array. The vector is known later.
+The matrix is known now: a frozen list of rows. Rows with few entries become straight-line code with the numbers in it; a
+dense row becomes a loop over a captured array. The vector is known later.
 """
 
 from __future__ import annotations
