@@ -1,0 +1,178 @@
+"""Objects whose call is native code: a type with a patchable code pointer, and the layout of CPython's and NumPy's objects.
+
+`NativeCallable` is a type made by CPython's own `PyType_FromSpec`. The word behind the object header is the instance's vectorcall
+function. While it is null, a call runs the Python method `__call__` of the subclass: the slow path. `set_entry` puts generated code
+there: the fast path, which hands what it does not recognise to the same `__call__`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from ctypes import c_char_p, c_int, c_ssize_t, c_uint, c_ulong, c_void_p, py_object
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+# ------------------------------------------------------------------------------------------------ object layout
+
+POINTER_AT = object.__basicsize__  # the vectorcall word follows the object header
+
+
+class Layout:
+    """Byte offsets of the fields that generated code reads, as on 64-bit CPython with NumPy 1.26 to 2.x."""
+
+    type = 8
+    float_value = 16
+    array_data, array_rank, array_dims, array_strides, array_descr, array_flags = 16, 24, 32, 40, 56, 64
+    descr_byteorder, descr_number = 26, 28
+
+
+def _word(obj: object, offset: int, kind: type[Any] = c_void_p) -> Any:
+    return kind.from_address(id(obj) + offset).value
+
+
+def _layout_holds() -> bool:
+    """Whether this interpreter and this NumPy lay their objects out as `Layout` says."""
+    if POINTER_AT != 16 or ctypes.sizeof(c_void_p) != 8 or sys.byteorder != "little" or hasattr(sys, "pypy_version_info"):
+        return False
+    number = 1.5
+    if _word(number, Layout.type) != id(float) or _word(number, Layout.float_value, ctypes.c_double) != number:
+        return False
+    for array in (np.arange(6, dtype=np.int32).reshape(2, 3), np.zeros((4, 1, 2))[:, :, ::-1], np.zeros(3, np.uint8)):
+        rank = _word(array, Layout.array_rank, c_int)
+        if (_word(array, Layout.type) != id(np.ndarray) or rank != array.ndim
+                or _word(array, Layout.array_data) != array.ctypes.data or _word(array, Layout.array_descr) != id(array.dtype)):
+            return False
+        for at, expected in ((Layout.array_dims, array.shape), (Layout.array_strides, array.strides)):
+            if tuple((c_ssize_t * rank).from_address(_word(array, at))) != expected:
+                return False
+        flags = _word(array, Layout.array_flags, c_int)
+        named = {1: array.flags.c_contiguous, 0x100: array.flags.aligned, 0x400: array.flags.writeable}
+        if any(bool(flags & bit) != value for bit, value in named.items()):
+            return False
+        if (_word(array.dtype, Layout.descr_number, c_int) != array.dtype.num
+                or chr(_word(array.dtype, Layout.descr_byteorder, ctypes.c_uint8)) != array.dtype.byteorder):
+            return False
+    return True
+
+
+LAYOUT_HOLDS = _layout_holds()  # else generated entries are not used: calls go through Python and ctypes
+
+
+def array_api(index: int) -> int:
+    """A function or type of NumPy's C interface, by its place in the table."""
+    try:
+        from numpy._core._multiarray_umath import _ARRAY_API  # type: ignore[attr-defined]  # a capsule, without a stub
+    except ImportError:  # NumPy 1
+        from numpy.core._multiarray_umath import _ARRAY_API
+    return int(ctypes.cast(capsule_pointer(_ARRAY_API), ctypes.POINTER(c_void_p))[index] or 0)
+
+
+_capsule_name = ctypes.pythonapi.PyCapsule_GetName
+_capsule_name.restype, _capsule_name.argtypes = c_char_p, [py_object]
+_capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_capsule_pointer.restype, _capsule_pointer.argtypes = c_void_p, [py_object, c_char_p]
+
+
+def capsule_pointer(capsule: object) -> int:
+    """The address in a capsule, whatever its name."""
+    return int(_capsule_pointer(capsule, _capsule_name(capsule)))
+
+
+# ------------------------------------------------------------------------------------------------ the type
+
+
+class _Member(ctypes.Structure):
+    _fields_ = [("name", c_char_p), ("type", c_int), ("offset", c_ssize_t), ("flags", c_int), ("doc", c_char_p)]
+
+
+class _Slot(ctypes.Structure):
+    _fields_ = [("slot", c_int), ("function", c_void_p)]
+
+
+class _Spec(ctypes.Structure):
+    _fields_ = [("name", c_char_p), ("basicsize", c_int), ("itemsize", c_int), ("flags", c_uint), ("slots", ctypes.POINTER(_Slot))]
+
+
+_TP_CALL, _TP_NEW, _TP_MEMBERS, _TP_DOC = 50, 65, 72, 56
+_BASETYPE, _HAVE_VECTORCALL, _DEFAULT = 1 << 10, 1 << 11, 1 << 18
+_T_PYSSIZET, _READONLY = 19, 1
+
+# everything below is referred to by the type, so it stays in this module for ever
+_members = (_Member * 2)(_Member(b"__vectorcalloffset__", _T_PYSSIZET, POINTER_AT, _READONLY, None))
+_doc = b"A callable whose call is native code once there is any; until then, and for other arguments, `__call__`."
+_slots = (_Slot * 5)(
+    _Slot(_TP_CALL, ctypes.cast(ctypes.pythonapi.PyVectorcall_Call, c_void_p)),
+    _Slot(_TP_NEW, ctypes.cast(ctypes.pythonapi.PyType_GenericNew, c_void_p)),
+    _Slot(_TP_MEMBERS, ctypes.cast(_members, c_void_p)),
+    _Slot(_TP_DOC, ctypes.cast(c_char_p(_doc), c_void_p)),
+)
+_spec = _Spec(b"lms.backends.llvm.native._Callable", POINTER_AT + 8, 0, _BASETYPE | _HAVE_VECTORCALL | _DEFAULT, _slots)
+_from_spec = ctypes.pythonapi.PyType_FromSpec
+_from_spec.restype, _from_spec.argtypes = py_object, [ctypes.POINTER(_Spec)]
+
+if TYPE_CHECKING:
+    class _Callable:
+        """What CPython makes of the specification above."""
+else:
+    _Callable = _from_spec(ctypes.byref(_spec))
+
+
+def _flags_offset() -> int | None:
+    """Where a type object keeps its flags; found by looking, `None` if it is not where CPython has always had it."""
+    offset = 168
+    return offset if all(_word(t, offset, c_ulong) == t.__flags__ for t in (int, dict, np.ndarray, _Callable)) else None
+
+
+_FLAGS_AT = _flags_offset()
+
+
+class NativeCallable(_Callable):
+    """The base of callables that generated code may enter. Subclasses define `__call__`, the slow path.
+
+    Instances have a `__dict__` and can be weakly referenced. A subclass that is to be copied or pickled defines `__reduce__`.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _enable(cls)
+
+    if TYPE_CHECKING:
+        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
+def _enable(cls: type) -> None:
+    """Say that instances of a Python subclass follow the vectorcall protocol: CPython takes the flag away from classes with `__call__`."""
+    if _FLAGS_AT is not None:
+        flags = c_ulong.from_address(id(cls) + _FLAGS_AT)
+        flags.value |= _HAVE_VECTORCALL
+        _modified(cls)
+
+
+_modified = ctypes.pythonapi.PyType_Modified
+_modified.restype, _modified.argtypes = None, [py_object]
+
+_enable(NativeCallable)
+
+
+def set_entry(obj: NativeCallable, address: int, keepalive: object) -> None:
+    """Let calls of `obj` enter code at `address`; `obj` keeps `keepalive` (the code's owner) until it dies itself.
+
+    Code that was entered before stays alive with it: another thread may still be inside.
+    """
+    obj.__dict__.setdefault("_code", []).append(keepalive)
+    if LAYOUT_HOLDS and _FLAGS_AT is not None:
+        c_void_p.from_address(id(obj) + POINTER_AT).value = address
+
+
+def clear_entry(obj: NativeCallable) -> None:
+    """Send calls of `obj` to `__call__` again."""
+    c_void_p.from_address(id(obj) + POINTER_AT).value = None
+
+
+def entry(obj: NativeCallable) -> int:
+    """The address of the code that calls of `obj` enter first; 0 when there is none."""
+    return c_void_p.from_address(id(obj) + POINTER_AT).value or 0
+
+
