@@ -58,8 +58,10 @@ CONTEXT: dict[str, int] = {
     "module": 64,       # for the callbacks: set by the caller
     "status": 72,       # what went wrong
     "site": 76,         # and where
+    "quantum": 80,      # for `lms_poll`: how much fuel it gave last
+    "thread": 88,       # for `lms_poll`: the Python thread state, where it released the GIL
 }
-VALUES = 80  # from here on, the slots of a failed check's operands
+VALUES = 96  # from here on, the slots of a failed check's operands
 
 
 # fields of an array block; its data follow at `DATA`, aligned to 64 bytes
