@@ -51,7 +51,7 @@ CONTEXT: dict[str, int] = {
     "pool": 8,          # chunks that nodes of records are cut from
     "pending": 16,      # nodes waiting to be torn down
     "fuel": 24,         # work left before `lms_poll` is called; `lms_poll` sets it again
-    "clock": 32,        # for `lms_poll`
+    "clock": 32,        # for `lms_poll`: when it last looked at the clock
     "native": 40,       # the native stack pointer, while running on a stack of our own; else null
     "stack": 48,        # our own stack, while the call holds one
     "limit": 56,        # the lowest address recursion may reach
@@ -59,9 +59,10 @@ CONTEXT: dict[str, int] = {
     "status": 72,       # what went wrong
     "site": 76,         # and where
     "quantum": 80,      # for `lms_poll`: how much fuel it gave last
-    "thread": 88,       # for `lms_poll`: the Python thread state, where it released the GIL
+    "thread": 88,       # the Python thread state, while the call runs without the GIL; else null
+    "checked": 96,      # for `lms_poll`: when it last looked for signals
 }
-VALUES = 96  # from here on, the slots of a failed check's operands
+VALUES = 104  # from here on, the slots of a failed check's operands
 
 
 # fields of an array block; its data follow at `DATA`, aligned to 64 bytes
