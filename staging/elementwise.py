@@ -11,8 +11,8 @@ from lms.core.ir import Value
 from lms.core.primitives import Primitive
 from lms.core.types import ArrayType, Scalar, bool_, c128, element, f64, i64
 
-from .joins import describe, is_weak, promote
-from .rep import Rep, lift_value
+from .joins import describe, is_weak, promote, weak_kind
+from .rep import Rep, Weak, lift_value
 from .shapes import broadcast
 
 _KINDS = {"iufc": "a number", "fc": "a float or complex number", "f": "a real number", "iuf": "a real number",
@@ -44,7 +44,8 @@ def operand(x: Any, dtype: Scalar) -> Value:
 def apply(op: Primitive, *xs: Any, kinds: str = "iufc", **attrs: Any) -> Rep:
     """The operation on all of `xs`, promoted and broadcast together."""
     dtype = admit(promote(*xs), kinds, *xs)
-    return Rep(current().emit1(op, *broadcast([operand(x, dtype) for x in xs]), **attrs))
+    out = current().emit1(op, *broadcast([operand(x, dtype) for x in xs]), **attrs)
+    return Weak(out) if out.type in (i64, f64, c128) and all(weak_kind(x) for x in xs) else Rep(out)
 
 
 def constant(x: Any) -> Any:

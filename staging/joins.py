@@ -12,11 +12,19 @@ from lms.core.types import SCALARS, ArrayType, Scalar, SumType, Type, bool_, c12
 
 WEAK = (bool, int, float, complex)
 _ALONE: dict[type, Scalar] = {bool: bool_, int: i64, float: f64, complex: c128}
+_PYTHON: dict[str, type] = {"b": bool, "i": int, "f": float, "c": complex}
 
 
 def is_weak(x: object) -> bool:
     """Whether `x` is a Python number, whose type adapts to what it meets. NumPy scalars have a type of their own."""
     return type(x) in _ALONE
+
+
+def weak_kind(x: Any) -> type | None:
+    """The Python type of a number whose type adapts: a Python number, or one that exists later (`rep.Weak`); else None."""
+    if type(x) in _ALONE:
+        return type(x)
+    return _PYTHON[x.type.kind] if getattr(type(x), "adapts", False) else None
 
 
 def scalar_like(x: Any) -> Scalar | None:
@@ -45,8 +53,8 @@ def promote(*xs: Any) -> Scalar:
     strong: list[Scalar] = []
     weak: list[type] = []
     for x in xs:
-        if is_weak(x):
-            weak.append(type(x))
+        if (literal := weak_kind(x)) is not None:
+            weak.append(literal)
             continue
         if (s := scalar_like(x)) is None:
             raise StagingTypeError(f"expected a number or an array, found {describe(x)}")

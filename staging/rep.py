@@ -29,6 +29,7 @@ class Rep:
     """
 
     __slots__ = ("value",)
+    adapts = False  # whether its type gives way as a literal's does
     __array_priority__ = 1000.0
 
     def __init__(self, value: Value) -> None:
@@ -275,6 +276,13 @@ class Rep:
         _too_early(self, "it is pickled now", "return it from the staged function first")
 
 
+class Weak(Rep):
+    """A Python number that exists later (a loop's counter, `k` after `k = 1 if c else 2`): its type adapts as a literal's does."""
+
+    __slots__ = ()
+    adapts = True
+
+
 def _ops() -> Any:
     from . import ops
 
@@ -314,7 +322,11 @@ def lift_value(x: Any, type: Type | None = None) -> Value:
     """`lift` for those who speak to the builder."""
     if isinstance(x, Rep | Value):
         v = x.value if isinstance(x, Rep) else x
-        return v if type is None or isinstance(type, SumType) else convert(v, element(type))
+        if type is None or isinstance(type, SumType):
+            return v
+        if isinstance(x, Weak):
+            _must_fit(v, element(type))
+        return convert(v, element(type))
     if isinstance(x, np.ndarray):
         return lift_value(_captured(x), type)
     if isinstance(type, SumType):
@@ -327,6 +339,17 @@ def lift_value(x: Any, type: Type | None = None) -> Value:
     if target is not None and promote(*(np.zeros((), target.dtype), x)) != target and not (is_weak(x) and own.kind in "bi"):
         raise StagingTypeError(f"expected {target}, found {describe(x)}", here(), fix=f"convert it: `.astype(\"{target}\")`")
     return current().const(x, own if target is None else target)
+
+
+def _must_fit(v: Value, target: Scalar) -> None:
+    """A Python int that becomes a narrower integer must fit, as in NumPy: `OverflowError` later."""
+    if v.type != i64 or not target.is_int or target == i64 or (v.node is not None and v.node.op is p.array.const):
+        return
+    b, info = current(), np.iinfo(target.dtype)
+    ok = b.emit1(p.scalar.ge, v, b.const(int(info.min)))
+    if target.bits < 64:
+        ok = b.emit1(p.scalar.and_, ok, b.emit1(p.scalar.le, v, b.const(int(info.max))))
+    b.emit(p.control.check, ok, v, error="OverflowError", message=f"Python integer {{}} out of bounds for {target.dtype}")
 
 
 def convert(v: Value, target: Scalar) -> Value:
