@@ -191,21 +191,19 @@ class Effects:
         if node.op in (p.control.call, p.control.vjp, p.control.jvp):
             return self._call(node)
         carried = node.operands[{"for": 3, "while": 0, "if": 1}[node.op.name]:]
+        skip = 1 if node.op is p.control.for_ else 0
         access = NO_ACCESS
         for block in node.blocks:
-            params = block.params[1:] if node.op is p.control.for_ else block.params
-            for init, v in zip(carried, params, strict=True):
+            for init, v in zip(carried, block.params[skip:], strict=True):
                 self._join(v, self.roots(init))
             access |= self._block(block)
-        exits = node.blocks if node.op is p.control.if_ else node.blocks[-1:]
-        for block in exits:
-            params = block.params[1:] if node.op is p.control.for_ else block.params
+        for block in node.blocks if node.op is p.control.if_ else node.blocks[-1:]:
             for k, (v, out) in enumerate(zip(block.results, node.results, strict=True)):
-                self._join(out, self.roots(v) | (self.roots(carried[k]) if carried else NONE))
-                for loop in node.blocks if carried else ():
-                    inner = loop.params[1:] if node.op is p.control.for_ else loop.params
-                    self._join(inner[k], self.roots(v))
-            _ = params
+                self._join(out, self.roots(v))
+                if carried:
+                    self._join(out, self.roots(carried[k]))
+                    for loop in node.blocks:
+                        self._join(loop.params[skip + k], self.roots(v))
         return access
 
     def _call(self, node: Node) -> Access:

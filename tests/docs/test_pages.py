@@ -1,4 +1,4 @@
-"""The pages run: the Python blocks of a page, in order, as one program; an `output` block must be what the block before it prints."""
+"""The pages run: the Python blocks of a page, in order, as one program; an `output` block is what the block before prints."""
 
 from __future__ import annotations
 
