@@ -9,7 +9,7 @@ import numpy as np
 
 from lms.core.errors import ShapeError, Span, StagingTypeError
 from lms.core.ir import Function, Value
-from lms.core.primitives.array import Record
+from lms.core.primitives.record import Record
 from lms.core.types import ArrayType, Dim, Scalar, SumType, Type, symbol
 
 Bound = dict[str, tuple[int, str]]  # what each symbol is, and the argument and axis that say so

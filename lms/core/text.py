@@ -141,6 +141,12 @@ class Printer:
         lines[0] += self._place(node)
         yield from lines
 
+    def head(self, node: Node) -> str:
+        """A node in one line, without its blocks; works for nodes that break the law, too."""
+        results = ", ".join(map(self.typed, node.results))
+        return (results + " = " if results else "") + " ".join(
+            filter(None, (node.op.name, self.names(node.operands), self.attributes(node))))
+
     def _place(self, what: Node | Function) -> str:
         return f"  # {what.span}" if self._spans and what.span else ""
 

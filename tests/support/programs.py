@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lms.core.ir import Program
-from lms.core.primitives.array import Record
+from lms.core.primitives.record import Record
 from lms.core.types import ArrayType, Constructor, Scalar, SumType, bool_, f32, f64, fresh_symbol, i8, i64, u8, u32
 
 from .build import Emit, vector
