@@ -166,7 +166,8 @@ def _assign_eager(dst: Any, src: Any, residual: bool = False) -> None:
 
 
 def _add_into_eager(dst: Any, src: Any) -> None:
-    dst += src
+    with np.errstate(all="ignore"):
+        dst += src
 
 
 def _index(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
@@ -395,7 +396,13 @@ def _key(idx: Any, axis: int) -> tuple[Any, ...]:
     return (*[slice(None)] * axis, idx)
 
 
+def _apart(dst: Any, *operands: Any) -> list[Any]:
+    """Operands as they are before `dst` is written."""
+    return [np.array(v) if np.may_share_memory(dst, v) else v for v in operands]
+
+
 def _put_eager(dst: Any, idx: Any, v: Any, axis: int) -> None:
+    idx, v = _apart(dst, idx, v)
     # element by element along the index, so that of equal indices the last wins, by specification and not by accident
     moved = np.moveaxis(dst, axis, 0)
     values = np.moveaxis(v, range(axis, axis + np.ndim(idx)), range(np.ndim(idx)))
@@ -404,6 +411,7 @@ def _put_eager(dst: Any, idx: Any, v: Any, axis: int) -> None:
 
 
 def _add_at_eager(dst: Any, idx: Any, v: Any, axis: int) -> None:
+    idx, v = _apart(dst, idx, v)
     with np.errstate(all="ignore"):
         np.add.at(dst, _key(idx, axis), v)
 
@@ -429,6 +437,7 @@ def _add_along(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
 
 
 def _add_along_eager(dst: Any, idx: Any, v: Any, axis: int) -> None:
+    idx, v = _apart(dst, idx, v)
     with np.errstate(all="ignore"):
         for k in np.ndindex(np.shape(idx)):
             dst[(*k[:axis], idx[k], *k[axis + 1:])] += v[k]

@@ -44,9 +44,9 @@ def same_elements(types: tuple[Type, ...], kinds: str, what: str) -> Scalar:
     return elements[0]
 
 
-_WHAT = {"f": "a float", "fc": "a float or complex number", "iufc": "a number", "iuf": "a real number", "iu": "an integer",
-         "b": "a bool", "biu": "an integer or bool", "biufc": "a scalar", "biuf": "a real number or bool",
-         "c": "a complex number", "if": "a signed number", "ifc": "a signed number"}
+_WHAT = {"f": "a float", "i": "a signed integer", "c": "a complex number", "b": "a bool", "fc": "a float or complex number",
+         "iufc": "a number", "iuf": "a real number", "iu": "an integer", "biu": "an integer or bool", "biufc": "a scalar",
+         "biuf": "a real number or bool", "if": "a signed number", "ifc": "a signed number"}
 
 
 def arity(n: int, types: tuple[Type, ...]) -> None:
