@@ -13,12 +13,13 @@ from typing import Any
 from lms.core import primitives as p
 from lms.core.builder import Builder, Replay, building
 from lms.core.errors import StagingError
-from lms.core.ir import Block, Function, Node, Program, Value
+from lms.core.ir import Block, Node, Program, Value
 from lms.core.types import ArrayType, Scalar, SumType, is_differentiable
-from lms.staging.rep import Rep, lift
+from lms.staging.rep import Rep
 
 from .activity import INERT, Activities, Activity
-from .rules import RULES
+from .continuations import RULES, resume, start
+from .rules.apply import full
 from .tangents import field_of_tangent, tangent_type, zero
 
 _a = p.array
@@ -172,8 +173,6 @@ class _Forward(Replay):
                 self.dots[node.result] = dy if node.op is p.scalar.add else b.emit1(p.scalar.neg, dy)
             return
         dots = [self.dot(v) if k in positions else new for k, (v, new) in enumerate(zip(node.operands, operands, strict=True))]
-        if node.op is _a.load and isinstance(node.operands[0].type, ArrayType):
-            attrs = dict(attrs)
         self.dots[node.result] = b.emit1(node.op, *dots, **attrs)
 
     def _by_rule(self, node: Node, operands: tuple[Value, ...], attrs: dict[str, Any]) -> None:
@@ -182,27 +181,13 @@ class _Forward(Replay):
         if rule is None:
             raise StagingError(f"{node.op.name} has no derivative", node.span,
                                fix="wrap it in lms.stop_gradient, or give it a rule with @lms.derivative")
-        b = self.builder
+        b, name = self.builder, node.op.name
         steps = rule(*(Rep(v) for v in operands), **attrs)
-        primal = next(steps)
-        new = lift(primal).value
-        self.bind(node.results, (new,))
-        one: Any = 1.0
-        if isinstance(new.type, ArrayType):
-            t = new.type
-            assert isinstance(t.dtype, Scalar)
-            one = Rep(b.emit1(_a.broadcast, b.const(1.0, t.dtype), *b.dims(new), dims=t.dims, axes=()))
-        else:
-            assert isinstance(new.type, Scalar)
-            one = Rep(b.const(1.0, new.type))
-        try:
-            steps.send(one)
-        except StopIteration as stop:
-            partials = stop.value if isinstance(stop.value, tuple) else (stop.value,)
-        else:
-            raise StagingError(f"the rule of {node.op.name} yields twice", node.span)
+        primal = start(steps, name, node.span)
+        self.bind(node.results, (primal.value,))
+        partials = resume(steps, full(primal, 1.0), len(operands), name, node.span)
         terms = [(Rep(self.dots[v]) * partial).value
-                 for v, partial in zip(node.operands, partials, strict=False) if v in self.dots and partial is not None]
+                 for v, partial in zip(node.operands, partials, strict=True) if v in self.dots and partial is not None]
         if not terms:
             return
         total = self._sum(terms)
@@ -281,6 +266,3 @@ def expand_jvp(program: Program, node: Node) -> None:
     """Replace one `jvp` node, whose callee holds no derivative nodes itself, by a call of the derivative."""
     ForwardMode(program).expand(node)
 
-
-__all__ = ["ForwardMode", "expand_jvp"]
-_ = Function
