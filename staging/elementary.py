@@ -23,7 +23,8 @@ from .table import stages
 _s = p.scalar
 
 
-def _function(name: str, op: Primitive, eager: Callable[..., Any], *same: Callable[..., Any], kinds: str = "f") -> Callable[..., Any]:
+def _function(name: str, op: Primitive, eager: Callable[..., Any], *same: Callable[..., Any],
+              kinds: str = "f") -> Callable[..., Any]:
     def staged(x: Any, /) -> Any:
         return e.apply(op, x, kinds=kinds)
 

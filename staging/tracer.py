@@ -1,0 +1,202 @@
+"""The builder that stages Python functions: functions inside functions, what they capture, and what a specialisation depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from lms.core.builder import Builder, current
+from lms.core.errors import StagingError, StagingTypeError, here
+from lms.core.ir import Block, Function, Node, Program, Value, free_values, substitute
+from lms.core.primitives import Primitive
+from lms.core.types import ArrayType, Type, scalar_of, symbol
+
+from .joins import describe
+from .rep import Rep
+
+NODE_BUDGET = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A global or a closure cell that was read while staging: where it is, and what it held."""
+
+    place: dict[str, Any] | CellType
+    name: str
+    held: Any
+
+    def now(self) -> Any:
+        """What it holds now; the dependency itself when it is gone."""
+        if isinstance(self.place, dict):
+            return self.place.get(self.name, self)
+        try:
+            return self.place.cell_contents
+        except ValueError:
+            return self
+
+    def holds(self) -> bool:
+        """Whether it still holds what it held. Arrays may be replaced by others of the same type: they are inputs."""
+        new, old = self.now(), self.held
+        if new is old:
+            return True
+        if isinstance(old, Rep):
+            return isinstance(new, Rep) and new.value is old.value
+        if type(new) is not type(old):
+            return False
+        if isinstance(old, np.ndarray):
+            return _like(old, new)
+        return isinstance(old, bool | int | str | bytes | float | complex) and new == old
+
+
+def _like(old: np.ndarray[Any, Any], new: np.ndarray[Any, Any]) -> bool:
+    return (old.dtype == new.dtype and old.ndim == new.ndim and old.flags.c_contiguous == new.flags.c_contiguous
+            and all((m == 1) == (n == 1) for m, n in zip(old.shape, new.shape, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A NumPy array that staged code uses without its being an argument: the variable that holds it, if one does."""
+
+    array: np.ndarray[Any, Any]
+    source: Dependency | None
+
+    def now(self) -> np.ndarray[Any, Any]:
+        """The array to pass."""
+        found = self.source.now() if self.source is not None else self.array
+        assert isinstance(found, np.ndarray)
+        return found
+
+
+class Tracer(Builder):
+    """A builder whose functions may use the values of functions around them: these become parameters when a function closes."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self.open: list[tuple[Function, list[Any]]] = []  # functions being filled, with the scopes around each
+        self.captures: dict[str, dict[Value, Value]] = {}  # function -> value outside -> parameter inside
+        self.calls: dict[str, list[tuple[str, Node]]] = {}  # callee -> (caller, node)
+        self.hidden: dict[int, tuple[Hidden, Value]] = {}
+        self.dependencies: dict[tuple[int, str], Dependency] = {}
+        self.memo: dict[Any, Any] = {}
+        self.nodes = 0
+
+    # --------------------------------------------------------------------------------------- functions
+
+    @contextmanager
+    def function(self, name: str, types: Sequence[Type], names: Sequence[str] = (), **info: Any) -> Iterator[Function]:
+        around = self.scopes
+        with super().function(name, types, names, **info) as function:
+            self.open.append((function, around))
+            self.captures[function.name] = {}
+            try:
+                yield function
+            finally:
+                self.open.pop()
+
+    def _see(self, v: Value, op: Primitive) -> None:
+        if not any(scope.block is v.block for scope in self.scopes) and any(
+            scope.block is v.block for _, scopes in self.open for scope in scopes
+        ):
+            return
+        super()._see(v, op)
+
+    def emit(self, op: Primitive, *operands: Value, blocks: Sequence[Block] = (), names: Sequence[str] = (),
+             **attrs: Any) -> tuple[Value, ...]:
+        results = super().emit(op, *operands, blocks=blocks, names=names, **attrs)
+        self.nodes += 1
+        if self.nodes > NODE_BUDGET:
+            raise StagingError(f"staging this made more than {NODE_BUDGET:,} operations", here(),
+                               fix="a loop or a recursion runs now and is unrolled: loop over `lms.range(...)`, or stage its argument")
+        if "callee" in attrs:
+            self.calls.setdefault(attrs["callee"], []).append((self.open[-1][0].name, self.block.nodes[-1]))
+        return results
+
+    def operands(self, name: str) -> tuple[Value, ...]:
+        """What a call of a closed function passes after its arguments."""
+        return tuple(self.captures[name])
+
+    def close(self, function: Function) -> None:
+        """Turn what a function uses of the functions around it into parameters, and pass it in every call made so far.
+
+        This is lambda lifting: an operand that a call gains may be free where the call stands, so callers are closed too.
+        """
+        work, still_open = [function.name], {f.name for f, _ in self.open} - {function.name}
+        while work:
+            name = work.pop()
+            body = self.program.functions[name].body
+            mine = self.captures[name]
+            free = [v for v in free_values(body) if v not in mine]
+            before = len(body.params)
+            for v in free:
+                mine[v] = Value(v.type, v.name, block=body)
+                body.params = (*body.params, mine[v])
+            substitute(body, mine)
+            for caller, node in self.calls.get(name, ()) if free else ():
+                node.operands = (*node.operands[:before], *free, *node.operands[before:])
+                if caller not in still_open:
+                    work.append(caller)
+            if any(v not in mine.values() for v in free_values(body) if v not in body.params):
+                work.append(name)
+
+    # ------------------------------------------------------------------------------- arrays from outside
+
+    def capture(self, array: np.ndarray[Any, Any]) -> Value:
+        """A NumPy array of now as a hidden input of the program, by reference."""
+        known = self.hidden.get(id(array))
+        if known is not None:
+            return known[1]
+        try:
+            dtype = scalar_of(array.dtype)
+        except (KeyError, TypeError):
+            raise StagingTypeError(f"{describe(array)} cannot be staged", here(), fix="use an array of numbers or bools") from None
+        source = next((d for d in self.dependencies.values() if d.held is array), None)
+        name = source.name if source else "data"
+        dims = tuple(n if source is None or n == 1 else symbol(f"{name}_{k}") for k, n in enumerate(array.shape))
+        main = self.program.main.body
+        value = Value(ArrayType(dtype, dims, "C" if array.flags.c_contiguous else "S"), name, block=main)
+        main.params = (*main.params, value)
+        self.hidden[id(array)] = Hidden(array, source), value
+        return value
+
+    def depend(self, function: Callable[..., Any]) -> None:
+        """Note the globals and closure cells that a Python function reads."""
+        function = getattr(function, "__func__", function)
+        if not isinstance(function, FunctionType):
+            return
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            self._depend(cell, name)
+        for name in _names(function.__code__):
+            if name in function.__globals__:
+                self._depend(function.__globals__, name)
+
+    def _depend(self, place: dict[str, Any] | CellType, name: str) -> None:
+        key = (id(place), name)
+        if key in self.dependencies:
+            return
+        found = Dependency(place, name, None)
+        held = found.now()
+        if held is not found and not isinstance(held, ModuleType):
+            self.dependencies[key] = Dependency(place, name, held)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """The global names a code object and those inside it may read."""
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names(inner)
+
+
+def tracer() -> Tracer:
+    """The builder of the function being staged. Raises `StagingError` outside staging."""
+    builder = current()
+    if not isinstance(builder, Tracer):
+        raise StagingError("a Python function is staged, but the program being built is not one of Python's", here())
+    return builder
+
+
