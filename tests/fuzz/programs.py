@@ -245,7 +245,8 @@ class Writer:
     def give(self, scope: Scope) -> str:
         """A `return` of the program's results."""
         return "return " + ", ".join(
-            self.g.number(scope, 2) if kind == FLOAT else self.g.vector(scope, "n", self.g.pick([0, 1])) for kind in self.g.results
+            self.g.number(scope, 2) if kind == FLOAT else self.g.vector(scope, "n", self.g.pick([0, 1]))
+            for kind in self.g.results
         )
 
     # ---------------------------------------------------------------------------------------- functions

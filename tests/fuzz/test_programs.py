@@ -1,0 +1,160 @@
+"""Generated programs mean the same everywhere, and so do their derivatives.
+
+`LMS_FUZZ_EXAMPLES=10000 python -m pytest tests/fuzz` (or `make fuzz`) runs more of them; a failure prints the program.
+"""
+
+from __future__ import annotations
+
+import itertools
+import linecache
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, note, settings
+
+import lms
+from lms.core.parse_text import parse_program
+from tests.fuzz.programs import programs
+from tests.fuzz.worlds import Derived, Outcome, Program, derive, leaves, outcome, plain, same_path
+
+HEADER = """\
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+import lms
+from lms import Array, Mut, Rep, f64, i64
+
+
+"""
+BACKENDS = ("interpret", "python", "llvm")
+ROUNDING = 4.0  # ulp
+
+pytestmark = pytest.mark.fuzz(sample=True)
+slow_draws = settings(suppress_health_check=list(HealthCheck))
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("programs")
+
+
+def load(program: Program, folder: Path) -> Any:
+    """The program's function from a file, where its source is found."""
+    file = folder / f"program{next(numbers)}.py"
+    text = HEADER + program.text
+    file.write_text(text, encoding="utf-8")
+    linecache.checkcache()
+    module = types.ModuleType(file.stem)
+    exec(compile(text, str(file), "exec"), module.__dict__)
+    return module.f
+
+
+def same_bits(a: Any, b: Any) -> bool:
+    """Equal as floats, zeros with their signs and NaNs included; a literal int counts as its float."""
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    return a.shape == b.shape and bool(((a == b) & (np.signbit(a) == np.signbit(b)) | np.isnan(a) & np.isnan(b)).all())
+
+
+def describe(outcome: Outcome) -> str:
+    return f"{outcome.error.__name__ if outcome.error else outcome.results}, arguments now {outcome.arguments}"
+
+
+# -------------------------------------------------------------------------------------------------- values
+
+
+@slow_draws
+@given(program=programs(raising=True))
+def test_exact_programs_agree_to_the_bit(program: Program, folder: Path) -> None:
+    expected = plain(program)
+    f = load(program, folder)
+    for backend in BACKENDS:
+        found = outcome(lms.stage(backend=backend)(f), program.arguments())
+        note(f"Python: {describe(expected)}\n{backend}: {describe(found)}")
+        assert found.error is expected.error
+        assert len(found.results) == len(expected.results)
+        assert all(map(same_bits, found.results, expected.results)), backend
+        assert all(map(same_bits, found.arguments, expected.arguments)), f"{backend}: an argument was left otherwise"
+
+
+@slow_draws
+@given(program=programs(smooth=True))
+def test_smooth_programs_agree_to_rounding(program: Program, folder: Path) -> None:
+    derived = derive(program)
+    assume(derived.bounded and same_path(program, derived))
+    f = load(program, folder)
+    for backend in BACKENDS:
+        found = outcome(lms.stage(backend=backend)(f), program.arguments())
+        note(f"tape: {derived.results}\n{backend}: {describe(found)}")
+        for result, wanted, bound in zip(found.results, derived.results, derived.rounding, strict=True):
+            assert (np.abs(np.ravel(result) - wanted) <= ROUNDING * np.asarray(bound) + 1e-300).all(), backend
+
+
+@slow_draws
+@given(program=programs(smooth=True))
+def test_programs_are_pure_and_print_themselves(program: Program, folder: Path) -> None:
+    f = lms.stage(load(program, folder))
+    lms.check_pure(f, *program.arguments())
+    text = f.specialize(*program.arguments()).ir
+    assert str(parse_program(text)) == text
+
+
+# --------------------------------------------------------------------------------------------- derivatives
+
+
+def seeds_for(program: Program, derived: Derived, factor: float = 1.0) -> Any:
+    """A cotangent for each result, of its structure."""
+    made = [s * factor for s in derived.seeds]
+    shaped = [s if isinstance(r, np.ndarray) else float(s[0]) for s, r in zip(made, plain(program).results, strict=True)]
+    return tuple(shaped) if program.results > 1 else shaped[0]
+
+
+def close(found: Sequence[Any], wanted: Sequence[Any]) -> bool:
+    """Within 1e-9 of the largest entry of all."""
+    largest = max((float(np.abs(w).max(initial=0.0)) for w in wanted), default=0.0)
+    return all(np.shape(a) == np.shape(b) and bool((np.abs(np.asarray(a) - b) <= 1e-9 * max(largest, 1e-3)).all())
+               for a, b in zip(found, wanted, strict=True))
+
+
+def dot(xs: Any, ys: Any) -> float:
+    return sum(float(np.sum(np.multiply(x, y))) for x, y in zip(xs, ys, strict=True))
+
+
+@slow_draws
+@given(program=programs(smooth=True))
+def test_derivatives_agree(program: Program, folder: Path) -> None:
+    derived = derive(program)
+    assume(derived.bounded and not derived.tie and same_path(program, derived))
+    f = lms.stage(backend="llvm")(load(program, folder))
+    active = program.active
+
+    arguments = program.arguments()
+    value, pull = lms.vjp(f, *arguments)
+    note(f"arguments {program.arguments()}, value {value}")
+    assert all(map(same_bits, arguments, plain(program).arguments)), "vjp leaves an argument otherwise than the call"
+    for factor in (1.0, 0.0, 1.0):  # any number of times
+        cotangents = pull(seeds_for(program, derived, factor))
+        note(f"seed {factor}: {cotangents}\ntape: {derived.cotangents}")
+        found = [cotangents[i] for i in active]
+        assert close(found, [factor * c for c in derived.cotangents])
+        if factor == 0.0:
+            assert all((np.asarray(c) == 0.0).all() for c in found)
+
+    rng = np.random.default_rng(program.seed + 2)
+    arguments = program.arguments()
+    tangents = [rng.uniform(-1, 1, np.shape(a)) if i in active else None for i, a in enumerate(arguments)]
+    tangents = [float(t) if t is not None and t.ndim == 0 else t for t in tangents]
+    forward, moved = lms.jvp(f, arguments, tangents)
+    note(f"tangents {tangents}: {moved}")
+    assert all(map(same_bits, leaves(forward), leaves(value)))
+    outward = dot(leaves(moved), leaves(seeds_for(program, derived)))
+    inward = dot([t for t in tangents if t is not None], derived.cotangents)
+    scale = sum(float(np.abs(c).sum()) for c in derived.cotangents)
+    assert abs(outward - inward) <= 1e-9 * max(scale, 1e-3), f"<u, J v> is {outward}, <J'u, v> is {inward}"
