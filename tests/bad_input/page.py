@@ -87,7 +87,7 @@ def run(example: Example, folder: Path) -> Report:
     failure, _ = attempt(cure, space)
     assert failure is None, f"the cure fails: {failure!r}"
     kinds = [kind.__name__ for kind in type(first).__mro__]
-    builtin = next(kind for kind in kinds if kind in dir(__builtins__) or kind in __builtins__)
+    builtin = next(kind.__name__ for kind in type(first).__mro__ if kind.__module__ == "builtins")
     name = kinds[0] if builtin in (kinds[0], "Exception") else f"{kinds[0]} (a {builtin})"
     return Report(kinds, f"{name}\n{first}\n".replace(str(file), file.name), seconds, again)
 
