@@ -1,0 +1,374 @@
+"""The memory of a call, in LLVM text that lives in every module that needs it and inlines into it.
+
+Array blocks hang in a list from the context, so that `lms_finish` frees whatever an error or an interrupt left behind.
+Record nodes are cut from chunks (the pool) and recycled by size; the pool goes as a whole when the call is finished.
+What falls to zero references waits in a list until it is torn down, so a long chain needs no deep stack.
+"""
+
+from __future__ import annotations
+
+from .abi import BLOCK, CONTEXT, DATA
+
+HUGE = 1 << 22  # blocks from this size on ask for huge pages
+
+DECLARES = ("declare noalias ptr @malloc(i64) allockind(\"alloc,uninitialized\") allocsize(0)", "declare void @free(ptr) allockind(\"free\")")
+
+BLOCKS = f"""
+define internal noalias ptr @lms_new(ptr noalias %ctx, i64 %bytes, i64 %kind) noinline nounwind {{
+  %too_large = icmp ugt i64 %bytes, {2**62}
+  br i1 %too_large, label %none, label %allocate, !prof !1
+allocate:
+  %whole = add i64 %bytes, {2 * DATA}
+  %raw = call ptr @malloc(i64 %whole)
+  %null = icmp eq ptr %raw, null
+  br i1 %null, label %none, label %some, !prof !1
+some:
+  %up = getelementptr i8, ptr %raw, i64 {DATA - 1}
+  %block = call ptr @llvm.ptrmask.p0.i64(ptr %up, i64 -{DATA})
+  store ptr %raw, ptr %block, align 8
+  %references = getelementptr i8, ptr %block, i64 {BLOCK["references"]}
+  store i64 1, ptr %references, align 8
+  %size = getelementptr i8, ptr %block, i64 {BLOCK["bytes"]}
+  store i64 %bytes, ptr %size, align 8
+  %previous = getelementptr i8, ptr %block, i64 {BLOCK["previous"]}
+  store ptr null, ptr %previous, align 8
+  %next = getelementptr i8, ptr %block, i64 {BLOCK["next"]}
+  %head = load ptr, ptr %ctx, align 8
+  store ptr %head, ptr %next, align 8
+  %kinds = getelementptr i8, ptr %block, i64 {BLOCK["kind"]}
+  store i64 %kind, ptr %kinds, align 8
+  store ptr %block, ptr %ctx, align 8
+  %empty = icmp eq ptr %head, null
+  br i1 %empty, label %special, label %link
+link:
+  %back = getelementptr i8, ptr %head, i64 {BLOCK["previous"]}
+  store ptr %block, ptr %back, align 8
+  br label %special
+special:
+  %huge = icmp uge i64 %bytes, {HUGE}
+  br i1 %huge, label %advise, label %records, !prof !1
+advise:
+  %first = getelementptr i8, ptr %block, i64 4095
+  %page = call ptr @llvm.ptrmask.p0.i64(ptr %first, i64 -4096)
+  %length = and i64 %bytes, -4096
+  %ignored = call i32 @madvise(ptr %page, i64 %length, i32 14)
+  br label %records
+records:
+  %references_inside = icmp ne i64 %kind, 0
+  br i1 %references_inside, label %clear, label %done, !prof !1
+clear:
+  %data = getelementptr i8, ptr %block, i64 {DATA}
+  call void @llvm.memset.p0.i64(ptr align {DATA} %data, i8 0, i64 %bytes, i1 false)
+  br label %done
+done:
+  ret ptr %block
+none:
+  ret ptr null
+}}
+
+define internal void @lms_unlink(ptr noalias %ctx, ptr %block) nounwind {{
+  %previous_at = getelementptr i8, ptr %block, i64 {BLOCK["previous"]}
+  %next_at = getelementptr i8, ptr %block, i64 {BLOCK["next"]}
+  %previous = load ptr, ptr %previous_at, align 8
+  %next = load ptr, ptr %next_at, align 8
+  %first = icmp eq ptr %previous, null
+  %forward = getelementptr i8, ptr %previous, i64 {BLOCK["next"]}
+  %from = select i1 %first, ptr %ctx, ptr %forward
+  store ptr %next, ptr %from, align 8
+  %last = icmp eq ptr %next, null
+  br i1 %last, label %done, label %back
+back:
+  %backward = getelementptr i8, ptr %next, i64 {BLOCK["previous"]}
+  store ptr %previous, ptr %backward, align 8
+  br label %done
+done:
+  ret void
+}}
+
+define internal void @lms_drop(ptr noalias %ctx, ptr %block) noinline nounwind {{
+  call void @lms_unlink(ptr %ctx, ptr %block)
+  %raw = load ptr, ptr %block, align 8
+  call void @free(ptr %raw)
+  ret void
+}}
+
+define internal void @lms_retain(ptr %owner) alwaysinline nounwind {{
+  %null = icmp eq ptr %owner, null
+  br i1 %null, label %done, label %count
+count:
+  %at = getelementptr i8, ptr %owner, i64 {BLOCK["references"]}
+  %n = load i64, ptr %at, align 8
+  %more = add nuw nsw i64 %n, 1
+  store i64 %more, ptr %at, align 8
+  br label %done
+done:
+  ret void
+}}
+
+define internal void @lms_release(ptr noalias %ctx, ptr %owner) alwaysinline nounwind {{
+  %null = icmp eq ptr %owner, null
+  br i1 %null, label %done, label %count
+count:
+  %at = getelementptr i8, ptr %owner, i64 {BLOCK["references"]}
+  %n = load i64, ptr %at, align 8
+  %fewer = sub nuw nsw i64 %n, 1
+  store i64 %fewer, ptr %at, align 8
+  %zero = icmp eq i64 %fewer, 0
+  br i1 %zero, label %drop, label %done
+drop:
+  call void @lms_drop(ptr %ctx, ptr %owner)
+  br label %done
+done:
+  ret void
+}}
+
+; a result leaves the call: off the list, once
+define internal void @lms_detach(ptr noalias %ctx, ptr %owner) nounwind {{
+  %null = icmp eq ptr %owner, null
+  br i1 %null, label %done, label %owned
+owned:
+  %next_at = getelementptr i8, ptr %owner, i64 {BLOCK["next"]}
+  %next = load ptr, ptr %next_at, align 8
+  %already = icmp eq ptr %next, %owner
+  br i1 %already, label %done, label %listed
+listed:
+  call void @lms_unlink(ptr %ctx, ptr %owner)
+  store ptr %owner, ptr %next_at, align 8
+  br label %done
+done:
+  ret void
+}}
+
+define void @lms_free(ptr %owner) nounwind {{
+  %null = icmp eq ptr %owner, null
+  br i1 %null, label %done, label %count
+count:
+  %at = getelementptr i8, ptr %owner, i64 {BLOCK["references"]}
+  %n = load i64, ptr %at, align 8
+  %fewer = sub i64 %n, 1
+  store i64 %fewer, ptr %at, align 8
+  %zero = icmp eq i64 %fewer, 0
+  br i1 %zero, label %drop, label %done
+drop:
+  %raw = load ptr, ptr %owner, align 8
+  call void @free(ptr %raw)
+  br label %done
+done:
+  ret void
+}}
+
+define internal void @lms_free_list(ptr %head, i64 %next_field) nounwind {{
+entry:
+  br label %each
+each:
+  %block = phi ptr [ %head, %entry ], [ %next, %some ]
+  %null = icmp eq ptr %block, null
+  br i1 %null, label %done, label %some
+some:
+  %next_at = getelementptr i8, ptr %block, i64 %next_field
+  %next = load ptr, ptr %next_at, align 8
+  %raw = load ptr, ptr %block, align 8
+  call void @free(ptr %raw)
+  br label %each
+done:
+  ret void
+}}
+"""
+
+# a node's size class is its bytes / 16; classes from `CLASSES` on are not recycled
+CLASSES = 17
+_HEAD = 24 + 8 * CLASSES  # of a chunk: itself (as `raw`), the next chunk, where free space ends; the first chunk has the lists
+CHUNK = 1 << 16
+
+NODES = f"""
+; pool -> {{raw, older chunk, end, free space, lists of recycled nodes}}: the newest chunk takes the lists over
+define internal ptr @lms_node_slow(ptr noalias %ctx, i64 %bytes) noinline nounwind {{
+  %pool_at = getelementptr i8, ptr %ctx, i64 {CONTEXT["pool"]}
+  %old = load ptr, ptr %pool_at, align 8
+  %needed = add i64 %bytes, {_HEAD + 16}
+  %larger = icmp ugt i64 %needed, {CHUNK}
+  %size = select i1 %larger, i64 %needed, i64 {CHUNK}
+  %chunk = call ptr @malloc(i64 %size)
+  %null = icmp eq ptr %chunk, null
+  br i1 %null, label %none, label %some, !prof !1
+some:
+  store ptr %chunk, ptr %chunk, align 8
+  %older = getelementptr i8, ptr %chunk, i64 8
+  store ptr %old, ptr %older, align 8
+  %end_at = getelementptr i8, ptr %chunk, i64 16
+  %end = getelementptr i8, ptr %chunk, i64 %size
+  store ptr %end, ptr %end_at, align 8
+  %lists = getelementptr i8, ptr %chunk, i64 32
+  %first = icmp eq ptr %old, null
+  br i1 %first, label %fresh, label %inherit
+fresh:
+  call void @llvm.memset.p0.i64(ptr align 8 %lists, i8 0, i64 {8 * CLASSES}, i1 false)
+  br label %ready
+inherit:
+  %old_lists = getelementptr i8, ptr %old, i64 32
+  call void @llvm.memcpy.p0.p0.i64(ptr align 8 %lists, ptr align 8 %old_lists, i64 {8 * CLASSES}, i1 false)
+  br label %ready
+ready:
+  %node = getelementptr i8, ptr %chunk, i64 {(_HEAD + 8 + 15) // 16 * 16}
+  %free_at = getelementptr i8, ptr %chunk, i64 24
+  %free = getelementptr i8, ptr %node, i64 %bytes
+  store ptr %free, ptr %free_at, align 8
+  store ptr %chunk, ptr %pool_at, align 8
+  ret ptr %node
+none:
+  ret ptr null
+}}
+
+define internal ptr @lms_node(ptr noalias %ctx, i64 %bytes) nounwind {{
+  %pool_at = getelementptr i8, ptr %ctx, i64 {CONTEXT["pool"]}
+  %pool = load ptr, ptr %pool_at, align 8
+  %null = icmp eq ptr %pool, null
+  br i1 %null, label %slow, label %look, !prof !1
+look:
+  %class = lshr i64 %bytes, 4
+  %small = icmp ult i64 %class, {CLASSES}
+  br i1 %small, label %list, label %cut
+list:
+  %lists = getelementptr i8, ptr %pool, i64 32
+  %list_at = getelementptr ptr, ptr %lists, i64 %class
+  %recycled = load ptr, ptr %list_at, align 8
+  %none = icmp eq ptr %recycled, null
+  br i1 %none, label %cut, label %reuse
+reuse:
+  %next = load ptr, ptr %recycled, align 8
+  store ptr %next, ptr %list_at, align 8
+  ret ptr %recycled
+cut:
+  %free_at = getelementptr i8, ptr %pool, i64 24
+  %free = load ptr, ptr %free_at, align 8
+  %end_at = getelementptr i8, ptr %pool, i64 16
+  %end = load ptr, ptr %end_at, align 8
+  %after = getelementptr i8, ptr %free, i64 %bytes
+  %full = icmp ugt ptr %after, %end
+  br i1 %full, label %slow, label %fits
+fits:
+  store ptr %after, ptr %free_at, align 8
+  ret ptr %free
+slow:
+  %new = call ptr @lms_node_slow(ptr %ctx, i64 %bytes)
+  ret ptr %new
+}}
+
+define internal void @lms_recycle(ptr noalias %ctx, ptr %node, i64 %bytes) nounwind {{
+  %class = lshr i64 %bytes, 4
+  %small = icmp ult i64 %class, {CLASSES}
+  br i1 %small, label %list, label %done
+list:
+  %pool_at = getelementptr i8, ptr %ctx, i64 {CONTEXT["pool"]}
+  %pool = load ptr, ptr %pool_at, align 8
+  %lists = getelementptr i8, ptr %pool, i64 32
+  %list_at = getelementptr ptr, ptr %lists, i64 %class
+  %head = load ptr, ptr %list_at, align 8
+  store ptr %head, ptr %node, align 8
+  store ptr %node, ptr %list_at, align 8
+  br label %done
+done:
+  ret void
+}}
+
+define internal void @lms_retain_node(ptr %node) alwaysinline nounwind {{
+  %null = icmp eq ptr %node, null
+  br i1 %null, label %done, label %look
+look:
+  %n = load i64, ptr %node, align 8
+  %lent = icmp slt i64 %n, 0
+  br i1 %lent, label %done, label %count
+count:
+  %more = add nuw nsw i64 %n, 1
+  store i64 %more, ptr %node, align 8
+  br label %done
+done:
+  ret void
+}}
+
+define internal void @lms_release_node(ptr noalias %ctx, ptr %node) alwaysinline nounwind {{
+  %last = call i1 @lms_forget_node(ptr %ctx, ptr %node)
+  br i1 %last, label %drop, label %done
+drop:
+  call void @lms_tear_down(ptr %ctx)
+  br label %done
+done:
+  ret void
+}}
+
+; one reference less; at zero the node joins those to be torn down
+define internal i1 @lms_forget_node(ptr noalias %ctx, ptr %node) nounwind {{
+  %null = icmp eq ptr %node, null
+  br i1 %null, label %alive, label %look
+look:
+  %n = load i64, ptr %node, align 8
+  %lent = icmp slt i64 %n, 0
+  br i1 %lent, label %alive, label %count
+count:
+  %fewer = sub nuw nsw i64 %n, 1
+  %zero = icmp eq i64 %fewer, 0
+  br i1 %zero, label %wait, label %keep
+keep:
+  store i64 %fewer, ptr %node, align 8
+  br label %alive
+wait:
+  %pending_at = getelementptr i8, ptr %ctx, i64 {CONTEXT["pending"]}
+  %pending = load ptr, ptr %pending_at, align 8
+  store ptr %pending, ptr %node, align 8
+  store ptr %node, ptr %pending_at, align 8
+  ret i1 true
+alive:
+  ret i1 false
+}}
+
+; array blocks of references: drop what they hold, then the block
+define internal void @lms_release_references(ptr noalias %ctx, ptr %owner) noinline nounwind {{
+  %null = icmp eq ptr %owner, null
+  br i1 %null, label %done, label %count
+count:
+  %at = getelementptr i8, ptr %owner, i64 {BLOCK["references"]}
+  %n = load i64, ptr %at, align 8
+  %fewer = sub nuw nsw i64 %n, 1
+  store i64 %fewer, ptr %at, align 8
+  %zero = icmp eq i64 %fewer, 0
+  br i1 %zero, label %drop, label %done
+drop:
+  %bytes_at = getelementptr i8, ptr %owner, i64 {BLOCK["bytes"]}
+  %bytes = load i64, ptr %bytes_at, align 8
+  %data = getelementptr i8, ptr %owner, i64 {DATA}
+  br label %each
+each:
+  %k = phi i64 [ 0, %drop ], [ %more, %element ]
+  %inside = icmp ult i64 %k, %bytes
+  br i1 %inside, label %element, label %free
+element:
+  %element_at = getelementptr i8, ptr %data, i64 %k
+  %node = load ptr, ptr %element_at, align 8
+  %ignored = call i1 @lms_forget_node(ptr %ctx, ptr %node)
+  %more = add nuw i64 %k, 8
+  br label %each
+free:
+  call void @lms_drop(ptr %ctx, ptr %owner)
+  br label %done
+done:
+  ret void
+}}
+"""
+
+
+def finish(records: bool, recursive: bool) -> str:
+    """`lms_finish`: all that the call still holds."""
+    pool = f"""
+  %pool_at = getelementptr i8, ptr %ctx, i64 {CONTEXT["pool"]}
+  %pool = load ptr, ptr %pool_at, align 8
+  call void @lms_free_list(ptr %pool, i64 8)
+  store ptr null, ptr %pool_at, align 8""" if records else ""
+    stack = "\n  call void @lms_stack_release(ptr %ctx)" if recursive else ""
+    return f"""
+define void @lms_finish(ptr %ctx) nounwind {{
+  %blocks = load ptr, ptr %ctx, align 8
+  call void @lms_free_list(ptr %blocks, i64 {BLOCK["next"]})
+  store ptr null, ptr %ctx, align 8{pool}{stack}
+  ret void
+}}
+"""

@@ -1,0 +1,178 @@
+"""Who owns which reference, decided before the program runs.
+
+Arrays and record nodes are counted. A value that makes or receives a reference *owns* it: a fresh array, a record, the
+result of a call, a branch or a loop, a loop's carried value. A view, a projection and a parameter of the function *borrow*:
+their holders live at least as long as they do. A block releases what it owns after the last use of it or of anything
+borrowed from it; a block's results hand one reference each to whoever receives them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from lms.core import primitives as p
+from lms.core.ir import Block, Function, Node, Value, walk
+from lms.core.types import ArrayType, Scalar, SumType, Type
+
+from .values import item_size
+
+_VIEWS = (p.array.view, p.array.transpose, p.array.reshape)
+_LOCAL = {p.array.load: (0,), p.array.store: (0,), p.array.accumulate: (0,), p.array.dim: (0,),
+          p.array.contract_into: (0, 1, 2), p.array.argsort_into: (0, 1), **dict.fromkeys(_VIEWS, (0,))}
+_ON_STACK = 4096, 65536  # bytes of one array, and of all, that a function keeps on its stack
+
+
+def managed(t: Type) -> bool:
+    return isinstance(t, ArrayType | SumType)
+
+
+class Ownership:
+    """The plan of one function.
+
+    `releases[block][i]` are the values to release after its node `i` (-1: at the start; the number of nodes: after the results
+    are retained). `retains[block]` are the results that need a reference of their own. `moved[node]` are the operands
+    whose reference the node takes over. `invariant[loop]` are the carried values that the body hands on unchanged.
+    `on_stack` are the arrays that need no counting: small, of static size, never out of their block.
+    """
+
+    def __init__(self, function: Function, recursive: bool = False) -> None:
+        self.releases: dict[Block, dict[int, list[Value]]] = {}
+        self.retains: dict[Block, list[Value]] = {}
+        self.moved: dict[Node, frozenset[int]] = {}
+        self.invariant = {node: _invariant(node) for node in walk(function.body) if node.op in (p.control.for_, p.control.while_)}
+        self.on_stack = _on_stack(function, [n // 8 for n in _ON_STACK] if recursive else _ON_STACK)
+        self._holders: dict[Value, frozenset[Value]] = {v: frozenset() for v in function.body.params}
+        self._block(function.body, (), frozenset())
+
+    def holders(self, v: Value) -> frozenset[Value]:
+        """The owning values that keep a value alive."""
+        return self._holders.get(v, frozenset())
+
+    def _block(self, block: Block, owned: Iterable[Value], unchanged: frozenset[int]) -> set[Value]:
+        """Plan a block that owns some of its parameters; give the holders it uses."""
+        mine: dict[Value, int] = dict.fromkeys(owned, -1)
+        last: dict[Value, int] = {}
+        inside: dict[Node, set[Value]] = {}
+        for v in mine:
+            self._holders[v] = frozenset([v])
+        for i, node in enumerate(block.nodes):
+            inside[node] = self._nested(node)
+            last.update(dict.fromkeys(inside[node].union(*map(self.holders, node.operands)), i))
+            for k, v in enumerate(node.results):
+                if managed(v.type) and self._define(node, k, v):
+                    mine[v] = i
+        given = [v for k, v in enumerate(block.results) if managed(v.type) and k not in unchanged]
+        end = len(block.nodes)
+        for v in block.results:
+            last.update(dict.fromkeys(self.holders(v), end))
+        gone: set[Value] = set()
+        for i, node in enumerate(block.nodes):
+            moved = self._moves(node, {v for v in mine if last.get(v) == i} - inside[node]) if managed_operands(node) else {}
+            self.moved[node] = frozenset(moved)
+            gone.update(moved.values())
+        retains = []
+        for v in given:
+            if v in mine and v not in gone:
+                gone.add(v)
+            else:
+                retains.append(v)
+        self.retains[block] = retains
+        after: dict[int, list[Value]] = {}
+        for v, i in mine.items():
+            if v not in gone:
+                after.setdefault(last.get(v, i), []).append(v)
+        self.releases[block] = after
+        return set(last)
+
+    def _nested(self, node: Node) -> set[Value]:
+        used: set[Value] = set()
+        unchanged = self.invariant.get(node, frozenset())
+        for block in node.blocks:
+            params = block.params[1:] if node.op is p.control.for_ else block.params
+            carried = node.operands[3:] if node.op is p.control.for_ else node.operands
+            body = block is node.blocks[-1] or node.op is p.control.if_
+            for k, v in enumerate(params):
+                if managed(v.type) and (k in unchanged or not body):
+                    # a condition only looks at what the loop owns
+                    self._holders[v] = self.holders(carried[k]) if k in unchanged else frozenset()
+            owned = [v for k, v in enumerate(params) if body and managed(v.type) and k not in unchanged]
+            used |= self._block(block, owned, unchanged if node.op is not p.control.if_ else frozenset())
+        return used
+
+    def _define(self, node: Node, k: int, v: Value) -> bool:
+        """Note what keeps a result alive; whether it owns its reference."""
+        bases: tuple[Value, ...] | None = None
+        if node.op in _VIEWS or node.op is p.array.project:
+            bases = node.operands[:1]
+        elif node.op is p.scalar.select:
+            bases = node.operands[1:]
+        elif k in self.invariant.get(node, ()):
+            bases = (node.operands[k + (3 if node.op is p.control.for_ else 0)],)
+        elif v in self.on_stack:
+            bases = ()
+        self._holders[v] = frozenset([v]) if bases is None else frozenset().union(*map(self.holders, bases))
+        return bases is None
+
+    def _moves(self, node: Node, ending: set[Value]) -> dict[int, Value]:
+        """Operands that a node keeps, and may take over because nothing else uses them any more."""
+        counts = Counter(h for v in node.operands for h in self.holders(v))
+        return {k: v for k in self.kept(node) if (v := node.operands[k]) in ending and counts[v] == 1}
+
+    def kept(self, node: Node) -> list[int]:
+        """The positions of operands a node keeps a reference to."""
+        if node.op is p.array.construct:
+            return [k for k, v in enumerate(node.operands) if managed(v.type)]
+        if node.op is p.array.store:
+            return [1] if managed(node.operands[1].type) else []
+        if node.op in (p.control.for_, p.control.while_):
+            start = 3 if node.op is p.control.for_ else 0
+            return [k for k, v in enumerate(node.operands) if k >= start and managed(v.type) and k - start not in self.invariant[node]]
+        return []
+
+
+def managed_operands(node: Node) -> bool:
+    return any(managed(v.type) for v in node.operands)
+
+
+def _invariant(node: Node) -> frozenset[int]:
+    body = node.blocks[-1]
+    params = body.params[1:] if node.op is p.control.for_ else body.params
+    return frozenset(k for k, (v, r) in enumerate(zip(params, body.results, strict=True)) if v is r)
+
+
+def _on_stack(function: Function, limits: Iterable[int]) -> set[Value]:
+    one, every = limits
+    escaped: set[Value] = set(function.body.results)
+    fresh: list[Value] = []
+    nodes = list(walk(function.body))
+    for node in nodes:
+        allowed = _LOCAL.get(node.op, ())
+        escaped.update(v for k, v in enumerate(node.operands) if k not in allowed and isinstance(v.type, ArrayType))
+        for block in node.blocks:
+            escaped.update(block.results)
+        if node.op is p.array.empty:
+            fresh.append(node.result)
+    for node in reversed(nodes):
+        if node.op in _VIEWS and node.result in escaped:
+            escaped.add(node.operands[0])
+    found: set[Value] = set()
+    total = 0
+    for v in fresh:
+        size = static_bytes(v.type)
+        if v not in escaped and size is not None and size <= one and total + size <= every:
+            found.add(v)
+            total += size
+    return found
+
+
+def static_bytes(t: Type) -> int | None:
+    """The bytes of an array of scalars whose sizes are all known; else None."""
+    if not isinstance(t, ArrayType) or not isinstance(t.dtype, Scalar):
+        return None
+    count = item_size(t.dtype)
+    for d in t.dims:
+        if not isinstance(d, int) or d < 0:
+            return None
+        count *= d
+    return count
