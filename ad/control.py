@@ -1,0 +1,410 @@
+"""Control in two halves: each generator emits the forward node, yields, and emits the backward node.
+
+Both halves of a block are built before the rest of the program is: the cotangents that a backward block starts from are
+its parameters. The pair is closed at once (`residuals`); names that lead further out wait for the pair around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from lms.core import primitives as p
+from lms.core.builder import Builder
+from lms.core.ir import Block, Node, Value, free_values, substitute, walk
+from lms.core.types import ArrayType, Scalar, SumType, Type, fresh_symbol, i64, is_differentiable
+
+from .activity import Activity
+from .keepers import ForKeeper, WhileKeeper
+from .residuals import Crossing, box, box_type, no_box, unbox
+from .shadows import shadow_type
+
+if TYPE_CHECKING:
+    from .reverse import Cotangents, Halves, Sweep
+
+_s, _a = p.scalar, p.array
+
+
+def does_something(block: Block) -> bool:
+    """Whether a backward block acts on shadows, so that it runs even if all its cotangents are zero."""
+    return any(n.op.effect.writes or n.op.effect.accumulates or n.op is p.control.call for n in walk(block))
+
+
+def outside(s: Sweep, *blocks: Block) -> list[Value]:
+    """The active numbers that blocks use and do not make."""
+    return [v for v in free_values(*blocks) if v in s.activity and not s.memory.is_memory(v)]
+
+
+def split(s: Sweep, values: Sequence[Value]) -> tuple[list[int], list[int]]:
+    """The positions of active values whose cotangents flow, and of active memory, whose shadows travel."""
+    active = [k for k, v in enumerate(values) if v in s.activity]
+    handles = [k for k in active if s.memory.is_memory(values[k])]
+    return [k for k in active if k not in handles], handles
+
+
+# ------------------------------------------------------------------------------------------------- loops
+
+
+class Loop(NamedTuple):
+    """What a loop's halves agree on: cotangents flow for results `flows`, shadows travel for `handles`."""
+
+    node: Node
+    body: Block
+    params: tuple[Value, ...]  # the body's parameters that are carried
+    flows: list[int]
+    handles: list[int]
+    free: list[Value]
+
+    def carried_types(self, s: Sweep) -> list[Type]:
+        return [*(s.type(v.type) for v in self.params), *(shadow_type(s.type(self.params[k].type)) for k in self.handles)]
+
+    def names(self) -> list[str]:
+        return [*(v.name for v in self.params), *(f"d{self.params[k].name}" for k in self.handles)]
+
+    def result_types(self, s: Sweep) -> list[Type]:
+        types = [s.type(t) for t in self.node.attrs["types"]]
+        return [*types, *(shadow_type(types[k]) for k in self.handles)]
+
+    def backward_types(self, s: Sweep) -> list[Type]:
+        return [*(s.type(self.params[k].type) for k in self.flows), *(s.type(v.type) for v in self.free)]
+
+    def initial(self, s: Sweep, first: int) -> list[Value]:
+        inits = self.node.operands[first:]
+        return [*s.values(inits), *(s.shadow(inits[k]) for k in self.handles)]
+
+
+def loop_of(s: Sweep, node: Node, skip: int) -> Loop:
+    body = node.blocks[-1]
+    flows, handles = split(s, body.params[skip:])
+    return Loop(node, body, body.params[skip:], flows, handles, outside(s, body))
+
+
+def forward_body(s: Sweep, loop: Loop, block: Block, first: int) -> list[object]:
+    """Fill the forward block of a loop, whose carried values begin at parameter `first`."""
+    n = len(loop.params)
+    s.bind(loop.params, block.params[first : first + n])
+    s.shadowed([loop.params[k] for k in loop.handles], block.params[first + n : first + n + len(loop.handles)])
+    frames = s.forward(loop.body)
+    results = loop.body.results
+    block.results = (*s.values(results), *(s.shadow(results[k]) for k in loop.handles))
+    return list(frames)
+
+
+def backward_body(s: Sweep, loop: Loop, block: Block, frames: Sequence[object]) -> None:
+    """Fill the backward block of a loop: parameters and results are the cotangents of `flows`, then those of `free`."""
+    from .reverse import Cotangents
+
+    n = len(loop.flows)
+    given = block.params[-(n + len(loop.free)):] if n + len(loop.free) else ()
+    bar = Cotangents(s)
+    bar.terms.update(zip(loop.free, given[n:], strict=True))
+    for k, d in zip(loop.flows, given[:n], strict=True):
+        bar.add(loop.body.results[k], d)
+    s.backward(frames, bar)  # type: ignore[arg-type]  # frames are opaque here
+    block.results = (*(bar.get(loop.params[k]) for k in loop.flows), *(bar.terms[v] for v in loop.free))
+
+
+def bind_results(s: Sweep, loop: Loop, new: Sequence[Value]) -> None:
+    n = len(loop.params)
+    s.bind(loop.node.results, new[:n])
+    s.shadowed([loop.node.results[k] for k in loop.handles], new[n : n + len(loop.handles)])
+
+
+def run_backward(s: Sweep, loop: Loop, block: Block, bar: Cotangents, bounds: Sequence[Value], inits: Sequence[Value]) -> None:
+    """Emit the reversed loop, and hand out the cotangents it ends with."""
+    found = [bar.take(loop.node.results[k]) for k in loop.flows]
+    if all(d is None for d in found) and not does_something(block):
+        return
+    b = s.builder
+    ds = [bar_zero(s, loop.node.results[k]) if d is None else d for k, d in zip(loop.flows, found, strict=True)]
+    operands = [*ds, *(bar.get(v) for v in loop.free)]
+    out = b.emit(p.control.for_, *bounds, *operands, blocks=[block], types=tuple(v.type for v in operands))
+    bar.terms.update(zip(loop.free, out[len(ds):], strict=True))
+    for k, d in zip(loop.flows, out, strict=False):
+        bar.add(inits[k], d)
+
+
+def bar_zero(s: Sweep, v: Value) -> Value:
+    from .reverse import zero
+
+    return zero(s.builder, s.value(v))
+
+
+def trips(b: Builder, start: Value, stop: Value, step: Value) -> Value:
+    """How often a `for` runs."""
+    assert step.node is not None
+    by = int(step.node.attrs["value"])
+    distance = b.emit1(_s.sub, stop, start) if by > 0 else b.emit1(_s.sub, start, stop)
+    if abs(by) != 1:
+        rounded = b.emit1(_s.add, distance, b.const(abs(by) - 1))
+        distance = b.emit1(_s.floordiv, rounded, b.const(abs(by)))
+    return b.emit1(_s.maximum, distance, b.const(0))
+
+
+def for_(s: Sweep, node: Node) -> Halves:
+    """A loop and the same loop backwards. Residuals are arrays, indexed by the iteration."""
+    b, loop = s.builder, loop_of(s, node, 1)
+    start, stop, step = s.values(node.operands[:3])
+    with b.reify([i64, *loop.carried_types(s)], [loop.body.params[0].name, *loop.names()]) as forward:
+        s.env[loop.body.params[0]] = forward.params[0]
+        frames = forward_body(s, loop, forward, 1)
+    b.provisional.add(forward)
+    with b.on("backward"), b.reify([i64, *loop.backward_types(s)], [loop.body.params[0].name]) as backward:
+        backward_body(s, loop, backward, frames)
+    b.provisional.discard(forward)
+    crossing = Crossing(s, forward, backward, {forward.params[0]: backward.params[0]})
+    keeper = ForKeeper(crossing, start, step, trips(b, start, stop, step) if crossing.saved else None)
+    crossing.close(keeper.loads)
+    new = b.emit(p.control.for_, start, stop, step, *loop.initial(s, 3), blocks=[forward], types=tuple(loop.result_types(s)))
+    bind_results(s, loop, new)
+    bar = yield
+    last = b.emit1(_s.sub, trips(b, start, stop, step), b.const(1))
+    bounds = (b.emit1(_s.add, start, b.emit1(_s.mul, last, step)), b.emit1(_s.sub, start, step), _negated(b, step))
+    run_backward(s, loop, backward, bar, bounds, node.operands[3:])
+
+
+def _negated(b: Builder, step: Value) -> Value:
+    assert step.node is not None
+    return b.const(-int(step.node.attrs["value"]))
+
+
+def while_(s: Sweep, node: Node) -> Halves:
+    """A loop that counts its trips, and a `for` that runs them backwards. Residuals are arrays that grow."""
+    b, loop = s.builder, loop_of(s, node, 0)
+    types, names = [*loop.carried_types(s), i64], [*loop.names(), "trips"]
+    with b.reify(types, names) as condition:
+        condition.results = s.run(node.blocks[0], condition.params[: len(loop.params)])
+    with b.reify(types, names) as forward:
+        frames = forward_body(s, loop, forward, 0)
+        forward.results = (*forward.results, b.emit1(_s.add, forward.params[-1], b.const(1)))
+    count = forward.params[-1]
+    b.provisional.add(forward)
+    with b.on("backward"), b.reify([i64, *loop.backward_types(s)]) as backward:
+        backward_body(s, loop, backward, frames)
+    b.provisional.discard(forward)
+    crossing = Crossing(s, forward, backward, {count: backward.params[0]})
+    keeper = WhileKeeper(crossing, count, condition)
+    operands = [*loop.initial(s, 0), b.const(0), *keeper.initial()]
+    new = b.emit(p.control.while_, *operands, blocks=[condition, forward],
+                 types=(*loop.result_types(s), i64, *keeper.types()))
+    crossing.close(lambda: keeper.loads(new[len(types):], backward.params[0]))
+    bind_results(s, loop, new)
+    trip_count = new[len(types) - 1]
+    bar = yield
+    bounds = b.emit1(_s.sub, trip_count, b.const(1)), b.const(-1), b.const(-1)
+    run_backward(s, loop, backward, bar, bounds, node.operands)
+
+
+# ---------------------------------------------------------------------------------------------- branches
+
+
+def if_(s: Sweep, node: Node) -> Halves:
+    """A branch, and a branch on the same condition. Residuals are further results; the other side gives a stand-in."""
+    from .reverse import Cotangents
+
+    b = s.builder
+    flows, handles = split(s, node.results)
+    free = outside(s, *node.blocks)
+    condition = s.value(node.operands[0])
+    # cotangents of the results are known when the backward half is emitted; until then they have stand-ins
+    later = Block(tuple(Value(s.type(node.results[k].type)) for k in flows))
+    b.provisional.add(later)
+    pairs: list[tuple[Block, Block, Cotangents]] = []
+    for block in node.blocks:
+        with b.reify() as forward:
+            frames = s.forward(block)
+            forward.results = (*s.values(block.results), *(s.shadow(block.results[k]) for k in handles))
+        b.provisional.add(forward)
+        with b.on("backward"), b.reify() as backward:
+            bar = Cotangents(s)
+            for k, d in zip(flows, later.params, strict=True):
+                bar.add(block.results[k], d)
+            s.backward(frames, bar)
+        b.provisional.discard(forward)
+        pairs.append((forward, backward, bar))
+    b.provisional.discard(later)
+    reached = [v for v in free if any(v in bar.terms for _, _, bar in pairs)]
+    for _, backward, bar in pairs:
+        with b.on("backward"), b.into(backward):
+            backward.results = tuple(bar.get(v) for v in reached)
+    crossings = [Crossing(s, forward, backward) for forward, backward, _ in pairs]
+    kept = _keep_results(b, crossings)
+    types = [s.type(t) for t in node.attrs["types"]]
+    types += [shadow_type(types[k]) for k in handles]
+    new = b.emit(p.control.if_, condition, blocks=[forward for forward, _, _ in pairs],
+                 types=(*types, *kept), names=[v.name for v in node.results])
+    _close_results(b, crossings, new[len(types):])
+    s.bind(node.results, new[: len(node.results)])
+    s.shadowed([node.results[k] for k in handles], new[len(node.results) : len(types)])
+    bar = yield
+    found = [bar.take(node.results[k]) for k in flows]
+    blocks = [backward for _, backward, _ in pairs]
+    if all(d is None for d in found) and not any(map(does_something, blocks)) and not any(bar.terms.keys() & reached):
+        pass
+    if all(d is None for d in found) and not any(map(does_something, blocks)):
+        return
+    ds = [bar_zero(s, node.results[k]) if d is None else d for k, d in zip(flows, found, strict=True)]
+    for block in blocks:
+        substitute(block, dict(zip(later.params, ds, strict=True)))
+    out = b.emit(p.control.if_, condition, blocks=blocks, types=tuple(s.type(v.type) for v in reached))
+    for v, d in zip(reached, out, strict=True):
+        bar.add(v, d)
+
+
+def _keep_results(b: Builder, crossings: Sequence[Crossing]) -> list[Type]:
+    """Make the residuals of each branch results of the forward branch; arrays and records in boxes. Their types."""
+    types: list[Type] = []
+    for mine in crossings:
+        for other in crossings:
+            with b.into(other.forward):
+                extra = [_result(b, v) if other is mine else _stand_in(b, v) for v in mine.saved]
+            other.forward.results = (*other.forward.results, *extra)
+        types += [v.type if isinstance(v.type, Scalar) else box_type(v.type) for v in mine.saved]
+    return types
+
+
+def _result(b: Builder, v: Value) -> Value:
+    return v if isinstance(v.type, Scalar) else box(b, v)
+
+
+def _stand_in(b: Builder, v: Value) -> Value:
+    return b.const(0, v.type) if isinstance(v.type, Scalar) else no_box(b, v.type)
+
+
+def _close_results(b: Builder, crossings: Sequence[Crossing], kept: Sequence[Value]) -> None:
+    for crossing in crossings:
+        mine, kept = kept[: len(crossing.saved)], kept[len(crossing.saved):]
+        crossing.close(lambda mine=mine, crossing=crossing: [  # type: ignore[misc]  # bound now, of the types above
+            r if isinstance(v.type, Scalar) else unbox(b, r, v) for v, r in zip(crossing.saved, mine, strict=True)])
+
+
+# ------------------------------------------------------------------------------------------------- calls
+
+PairKey = tuple[str, frozenset[int], frozenset[int]]
+
+
+@dataclass
+class Pair:
+    """The two functions that a function becomes, and the record that one leaves for the other."""
+
+    forward: str
+    backward: str
+    frame: SumType
+    activity: Activity
+    handles: list[int]  # parameters that come with a shadow
+    flows: list[int]  # parameters whose cotangents the backward function returns
+    result_flows: list[int] = field(default_factory=list)
+    result_handles: list[int] = field(default_factory=list)
+
+
+def _call_activity(s: Sweep, node: Node) -> Activity:
+    active = frozenset(k for k, v in enumerate(node.operands) if v in s.activity)
+    return s.mode.activities.of(node.attrs["callee"], active)
+
+
+def is_active_call(s: Sweep, node: Node) -> bool:
+    """Whether a call has a backward half."""
+    if not any(v in s.activity for v in node.operands):
+        return False
+    a = _call_activity(s, node)
+    return bool(a.results or a.touched)
+
+
+def pair_of(s: Sweep, node: Node) -> Pair:
+    """The halves of a callee, made once for its active parameters and those whose contents may change in between."""
+    a = _call_activity(s, node)
+    unsteady = frozenset(k for k, v in enumerate(node.operands) if isinstance(v.type, ArrayType) and not s.memory.steady(v))
+    key = node.attrs["callee"], a.params, unsteady
+    if key not in s.mode.pairs:
+        _make_pair(s, key, a)
+    return s.mode.pairs[key]
+
+
+def _make_pair(s: Sweep, key: PairKey, a: Activity) -> None:
+    from .reverse import Cotangents, Sweep
+
+    mode, b, primal = s.mode, s.builder, a.function
+    body = primal.body
+    roots = frozenset(r for k in key[2] for r in mode.effects.roots(body.params[k]))
+    inner = Sweep(mode, a, mode.memory(a, roots, paired=True))
+    carriers = [k for k in sorted(a.params | a.touched) if is_differentiable(body.params[k].type)]
+    handles = [k for k in carriers if inner.memory.is_memory(body.params[k])]
+    flows = [k for k in carriers if k not in handles]
+    r_flows, r_handles = _results(inner, a)
+    frame = SumType(f"{primal.name}.frame.{len(mode.pairs)}")
+    back_types = [frame, *(body.results[k].type for k in r_flows)]
+    types = [*(v.type for v in body.params), *(shadow_type(body.params[k].type) for k in handles)]
+    names = [*(v.name for v in body.params), *(f"d{body.params[k].name}" for k in handles)]
+    with b.at(primal.span), b.function(f"{primal.name}_backward", back_types, ["frame"]) as second:
+        with b.on("forward"), b.function(f"{primal.name}_forward", types, names, mut=primal.mut) as first:
+            mode.pairs[key] = Pair(first.name, second.name, frame, a, handles, flows, r_flows, r_handles)
+            n = len(body.params)
+            inner.bind(body.params, first.body.params[:n])
+            inner.shadowed([body.params[k] for k in handles], first.body.params[n:])
+            inner.give_shadows(body.params)
+            frames = inner.forward(body)
+            first.body.results = (*inner.values(body.results), *(inner.shadow(body.results[k]) for k in r_handles))
+        b.provisional.add(first.body)
+        with b.on("backward"):
+            bar = Cotangents(inner)
+            for k, d in zip(r_flows, second.body.params[1:], strict=True):
+                bar.add(body.results[k], d)
+            inner.backward(frames, bar)
+            second.body.results = tuple(bar.get(body.params[k]) for k in flows)
+        b.provisional.discard(first.body)
+        crossing = Crossing(inner, first.body, second.body)
+        _keep_frame(b, crossing, frame, first.body)
+        crossing.close(lambda: [_field(b, second.body.params[0], k, v) for k, v in enumerate(crossing.saved)])
+    inner.drop_snapshots(first, second)
+
+
+def _results(s: Sweep, a: Activity) -> tuple[list[int], list[int]]:
+    results = a.function.body.results
+    active = [k for k in sorted(a.results)]
+    handles = [k for k in active if s.memory.is_memory(results[k])]
+    return [k for k in active if k not in handles], handles
+
+
+def _keep_frame(b: Builder, crossing: Crossing, frame: SumType, block: Block) -> None:
+    """State the fields of an activation's record, and return one from the forward function."""
+    from lms.core.types import Constructor
+
+    fields = tuple((v.name or f"v{k}", _unsized(v.type)) for k, v in enumerate(crossing.saved))
+    frame.constructors = (Constructor("none", ()), Constructor("frame", fields))
+    with b.into(block):
+        record = b.emit1(p.record.construct, *crossing.saved, type=frame, tag=1)
+    block.results = (*block.results, record)
+
+
+def _unsized(t: Type) -> Type:
+    return ArrayType(t.dtype, tuple(fresh_symbol() for _ in t.dims), t.layout) if isinstance(t, ArrayType) else t
+
+
+def _field(b: Builder, frame: Value, k: int, like: Value) -> Value:
+    dims = {"dims": like.type.dims} if isinstance(like.type, ArrayType) else {}
+    return b.emit1(p.record.project, frame, tag=1, field=k, name=like.name, **dims)
+
+
+def call(s: Sweep, node: Node) -> Halves:
+    """A call of the forward function, and one of the backward function with the record the first has left."""
+    b, pair = s.builder, pair_of(s, node)
+    shadows = [s.shadow(node.operands[k]) for k in pair.handles]
+    types = [s.type(t) for t in node.attrs["types"]]
+    types += [shadow_type(types[k]) for k in pair.result_handles]
+    new = b.emit(p.control.call, *s.values(node.operands), *shadows, callee=pair.forward, types=(*types, pair.frame),
+                 names=[v.name for v in node.results])
+    s.bind(node.results, new[: len(node.results)])
+    s.shadowed([node.results[k] for k in pair.result_handles], new[len(node.results) : -1])
+    bar = yield
+    found = [bar.take(node.results[k]) for k in pair.result_flows]
+    if all(d is None for d in found) and not pair.handles and not pair.result_handles:
+        return
+    ds = [bar_zero(s, node.results[k]) if d is None else d for k, d in zip(pair.result_flows, found, strict=True)]
+    out = b.emit(p.control.call, new[-1], *ds, callee=pair.backward,
+                 types=tuple(s.type(node.operands[k].type) for k in pair.flows))
+    for k, d in zip(pair.flows, out, strict=True):
+        bar.add(node.operands[k], d)
+
+
+HALVES = {p.control.if_: if_, p.control.for_: for_, p.control.while_: while_, p.control.call: call}

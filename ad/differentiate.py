@@ -1,0 +1,57 @@
+"""The pass that expands `vjp` and `jvp` nodes, innermost first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lms.core import primitives as p
+from lms.core.errors import StagingError
+from lms.core.ir import Node, Program, walk
+from lms.passes.base import Pass, run
+
+from .forward import ForwardMode
+from .reverse import ReverseMode
+
+_DERIVATIVES = (p.control.vjp, p.control.jvp)
+
+
+@dataclass(frozen=True, slots=True)
+class Differentiate:
+    """Expand derivatives of functions that hold none themselves, until none is left; simplify by `before` each time."""
+
+    before: tuple[Pass, ...] = ()
+    name: ClassVar[str] = "differentiate"
+
+    def run(self, program: Program) -> Program:
+        """The program without `vjp` and `jvp`. Raises `StagingError` where something cannot be differentiated."""
+        while any(True for _ in derivatives(program)):
+            program = run(self.before, program)
+            ready = [node for node in derivatives(program) if not _reaches_derivative(program, node.attrs["callee"])]
+            if not ready:
+                node = next(derivatives(program))
+                raise StagingError(f"the derivative of {node.attrs['callee']!r} is needed to make itself", node.span)
+            reverse, forward = ReverseMode(program), ForwardMode(program)
+            for node in ready:
+                (reverse if node.op is p.control.vjp else forward).expand(node)
+        return program
+
+
+def derivatives(program: Program) -> Iterator[Node]:
+    """The `vjp` and `jvp` nodes of a program."""
+    for function in list(program.functions.values()):
+        yield from (node for node in walk(function.body) if node.op in _DERIVATIVES)
+
+
+def _reaches_derivative(program: Program, name: str) -> bool:
+    """Whether a function, or one that it calls, holds a derivative node."""
+    seen, stack = {name}, [name]
+    while stack:
+        for node in walk(program.functions[stack.pop()].body):
+            if node.op in _DERIVATIVES:
+                return True
+            if node.op is p.control.call and node.attrs["callee"] not in seen:
+                seen.add(node.attrs["callee"])
+                stack.append(node.attrs["callee"])
+    return False

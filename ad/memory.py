@@ -1,0 +1,163 @@
+"""What one function does to its arrays: whose contents stay, and which are values rather than memory.
+
+The cotangent of an array that is only used whole, by pure operations of its own block, is an array that is made once
+(a *value*), so that gradients of array expressions fuse. Every other array is *memory*: its cotangents are accumulated
+into a shadow, which is made where the array is made and travels with its handle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lms.core import primitives as p
+from lms.core.effects import NONE, Effects, Root, Roots
+from lms.core.ir import Block, Function, Node, Program, Value, walk
+from lms.core.types import ArrayType
+
+from .activity import Activity
+from .rules import RULES
+
+
+def overwritten(program: Program, effects: Effects) -> tuple[Roots, Roots]:
+    """The roots that anything writes to, and those written more than once: residual memory is written once."""
+    written: set[Root] = set()
+    again: set[Root] = set()
+    for function in program.functions.values():
+        for node in walk(function.body):
+            if not node.blocks:
+                changes = effects.of(node).changes
+                written |= changes
+                if not node.attrs.get("residual"):
+                    again |= changes
+    return frozenset(written), frozenset(again)
+
+
+@dataclass
+class Memory:
+    """The arrays of one function that is differentiated.
+
+    `unsteady` are the roots whose contents may differ when the backward half runs. `paired` functions have their halves
+    in two functions, so that their arrays travel by handle.
+    """
+
+    function: Function
+    activity: Activity
+    effects: Effects
+    written: Roots
+    unsteady: Roots
+    paired: bool = False
+    _home: dict[Value, Block] = field(default_factory=dict)
+    _group: dict[Value, Value] = field(default_factory=dict)
+    _memory: set[Value] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        if self.paired:
+            own = self.function.body.params
+            for v in self.function.body.results:
+                self.unsteady |= frozenset(r for r in self.effects.roots(v) if r not in own)
+        self._settle(self.function.body, outermost=True)
+
+    # -------------------------------------------------------------------------------------- questions
+
+    def steady(self, v: Value) -> bool:
+        """Whether the contents of an array are the same in the backward half."""
+        return not self.effects.roots(v) & self.unsteady
+
+    def is_memory(self, v: Value) -> bool:
+        """Whether the cotangents of an active value are in a shadow."""
+        return not isinstance(v.type, ArrayType) and not self._scalar(v) or (
+            isinstance(v.type, ArrayType) and self._find(v) in self._memory)
+
+    @staticmethod
+    def _scalar(v: Value) -> bool:
+        from lms.core.types import Scalar
+
+        return isinstance(v.type, Scalar)
+
+    # --------------------------------------------------------------------------------------- analysis
+
+    def _find(self, v: Value) -> Value:
+        while (up := self._group.get(v, v)) is not v:
+            v = up
+        return v
+
+    def _join(self, v: Value, w: Value) -> None:
+        if isinstance(v.type, ArrayType):
+            a, b = self._find(v), self._find(w)
+            if v.type != w.type and not self._renamed(w):
+                self._memory |= {a, b}
+            if a is not b:
+                self._group[a] = b
+                if a in self._memory:
+                    self._memory.add(b)
+
+    @staticmethod
+    def _renamed(w: Value) -> bool:
+        return w.node is not None and w.node.op.effect.view is not None
+
+    def _demote(self, v: Value) -> None:
+        if isinstance(v.type, ArrayType):
+            self._memory.add(self._find(v))
+
+    def _define(self, v: Value, block: Block) -> None:
+        self._home[v] = block
+        if isinstance(v.type, ArrayType) and self.effects.roots(v) & self.written:
+            self._demote(v)
+
+    def _settle(self, block: Block, outermost: bool = False) -> None:
+        for v in block.params:
+            self._define(v, block)
+            if outermost and self.paired:
+                self._demote(v)
+        for node in block.nodes:
+            for v in node.results:
+                self._define(v, block)
+            if node.op.effect.control:
+                self._control(node, block)
+            else:
+                self._plain(node, block)
+        for v in block.results:
+            if (outermost and self.paired) or (not outermost and self._home.get(v) is not block):
+                self._demote(v)
+
+    def _plain(self, node: Node, block: Block) -> None:
+        whole = node.op in RULES and (node.op.effect.view is None or is_whole(node))
+        for v in node.operands:
+            if not (whole and self._home.get(v) is block) and node.op is not p.array.dim:
+                self._demote(v)
+        if whole and node.op.effect.view is not None:
+            self._join(node.operands[0], node.result)
+        if not (whole or node.op.effect.view is None):
+            for v in node.results:
+                self._demote(v)
+        if node.op in (p.record.project, p.array.load):
+            for v in node.results:
+                self._demote(v)
+
+    def _control(self, node: Node, block: Block) -> None:
+        for inner in node.blocks:
+            self._settle(inner)
+        if node.op in (p.control.for_, p.control.while_):
+            skip = 1 if node.op is p.control.for_ else 0
+            body = node.blocks[-1]
+            carried = node.operands[3 if skip else 0:]
+            for init, v, out, result in zip(carried, body.params[skip:], body.results, node.results, strict=True):
+                if self._home.get(init) is not block:
+                    self._demote(init)
+                for w in (init, out, result):
+                    self._join(v, w)
+        elif node.op is p.control.if_:
+            for inner in node.blocks:
+                for out, result in zip(inner.results, node.results, strict=True):
+                    self._join(out, result)
+        else:
+            for v in (*node.operands, *node.results):
+                self._demote(v)
+
+
+def is_whole(node: Node) -> bool:
+    """Whether a view shows every element of its source once."""
+    return node.op is not p.array.view or all(s[0] in ("all", "new") for s in node.attrs["spec"])
+
+
+__all__ = ["NONE", "Memory", "is_whole", "overwritten"]

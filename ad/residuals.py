@@ -1,0 +1,227 @@
+"""Closing a pair of halves: what the backward block takes from its forward block is recomputed, loaded again, or saved.
+
+While a pair is open, the backward half names values of the forward half. Closing turns each name into a constant, an
+index, cheap arithmetic on what is at hand, a load of memory that does not change, or a *residual*: a value that the
+forward half puts where the backward half finds it. Where that is depends on the block: `for_`, `while_`, `if_` and calls
+have one keeper each, in `control`. The residuals are the closure environment of the continuation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lms.core import primitives as p
+from lms.core.builder import Builder
+from lms.core.ir import Block, Node, Value, free_values, substitute
+from lms.core.types import ArrayType, Constructor, Dim, Scalar, Size, SumType, Type, affine, i64, symbol
+
+if TYPE_CHECKING:
+    from .reverse import Sweep
+
+_s, _a = p.scalar, p.array
+
+# Arithmetic that costs less than a store and a load.
+CHEAP = frozenset({_s.add, _s.sub, _s.mul, _s.neg, _s.abs, _s.iabs, _s.sign, _s.minimum, _s.maximum, _s.select, _s.convert,
+                   _s.copysign, _s.and_, _s.or_, _s.xor, _s.not_, _s.lt, _s.le, _s.gt, _s.ge, _s.eq, _s.ne, _s.shl, _s.shr,
+                   _s.floordiv, _s.mod, _s.quot, _s.rem})
+HANDLES = frozenset({_a.view, _a.transpose, _a.reshape, p.record.project, p.record.tag})
+
+
+@contextmanager
+def prologue(b: Builder, block: Block) -> Iterator[None]:
+    """What is emitted inside goes to the front of a block that is closed already."""
+    n = len(block.nodes)
+    with b.into(block):
+        yield
+    block.nodes[:] = block.nodes[n:] + block.nodes[:n]
+
+
+class Crossing:
+    """The values that a backward block takes from its forward block; `saved` are those that must be residuals.
+
+    `given` are those that the backward block has under another name, such as the loop's index.
+    """
+
+    def __init__(self, sweep: Sweep, forward: Block, backward: Block, given: dict[Value, Value] | None = None) -> None:
+        self.sweep, self.forward, self.backward = sweep, forward, backward
+        self.env = dict(given or {})
+        self._sizes()
+        order = {v: k for k, v in enumerate((*forward.params, *(r for n in forward.nodes for r in n.results)))}
+        needed = [v for v in free_values(backward) if v in order and v not in self.env]
+        self.needed = sorted(needed, key=order.__getitem__)
+        self.saved = sorted(self._choose(), key=order.__getitem__)
+
+    def _sizes(self) -> None:
+        """A size of a forward array is found elsewhere, or is a number that crosses in the array's place."""
+        b = self.sweep.builder
+        for block, node in list(_nodes(self.backward)):
+            if node.op is _a.dim and node.operands[0].block is self.forward:
+                array, axis = node.operands[0], node.attrs["axis"]
+                assert isinstance(array.type, ArrayType)
+                size = known_size(b, array.type.dims[axis])
+                if size is None:
+                    with b.into(self.forward):
+                        size = b.emit1(_a.dim, array, axis=axis)
+                block.nodes.remove(node)
+                substitute(self.backward, {node.result: size})
+
+    def _here(self, v: Value) -> bool:
+        return v.block is not self.forward or v in self.env
+
+    def repeats(self, v: Value) -> bool:
+        """Whether the operation that made a forward value can be done again, given its operands."""
+        node = v.node
+        if node is None:
+            return False
+        if node.op is _a.load:
+            return v in self.sweep.repeatable
+        if node.op in CHEAP and isinstance(v.type, Scalar):
+            # what was decided from floats is never decided again
+            return v.type.is_float or not any(isinstance(x.type, Scalar) and x.type.is_float for x in node.operands)
+        return node.op in (_a.const, *HANDLES)
+
+    def _choose(self) -> set[Value]:
+        saved = {v for v in self.needed if not self.repeats(v)}
+        for v in self.needed:
+            if v not in saved:
+                leaves = self._leaves(v, saved)
+                saved |= {v} if leaves and isinstance(v.type, Scalar) else leaves
+        return saved
+
+    def _leaves(self, v: Value, saved: set[Value]) -> set[Value]:
+        """What must be saved so that `v` can be made again."""
+        leaves: set[Value] = set()
+        seen: set[Value] = set()
+        stack = [v]
+        while stack:
+            w = stack.pop()
+            if w in seen or w in saved or self._here(w):
+                continue
+            seen.add(w)
+            if self.repeats(w):
+                assert w.node is not None
+                stack.extend(w.node.operands)
+            else:
+                leaves.add(w)
+        return leaves
+
+    def close(self, loads: Callable[[], Sequence[Value]]) -> None:
+        """Replace every crossing name. `loads` emits, in the backward block, what gives the saved values."""
+        b = self.sweep.builder
+        with b.on("backward"), prologue(b, self.backward):
+            self.env.update(zip(self.saved, loads(), strict=True))
+            for v in self.needed:
+                self.again(v)
+        substitute(self.backward, self.env)
+
+    def again(self, v: Value) -> Value:
+        """A forward value, made again where the builder stands."""
+        if self._here(v):
+            return self.env.get(v, v)
+        node = v.node
+        assert node is not None
+        operands = [self.again(x) for x in node.operands]
+        b = self.sweep.builder
+        with b.at(node.span):
+            self.env[v] = b.emit1(node.op, *operands, name=v.name, **node.attrs)
+        return self.env[v]
+
+    # ------------------------------------------------------------------------- what does not vary in a loop
+
+    def invariant(self, v: Value) -> Value | None:
+        """A forward value as a value of the enclosing block, made there again, if nothing in it varies."""
+        if v.block is not self.forward:
+            return v
+        node = v.node
+        if node is None or node.op not in (*CHEAP, _a.const) or not isinstance(v.type, Scalar) or not v.type.is_int:
+            return None
+        operands = [self.invariant(x) for x in node.operands]
+        found = [x for x in operands if x is not None]
+        return self.sweep.builder.emit1(node.op, *found, **node.attrs) if len(found) == len(operands) else None
+
+
+def _nodes(block: Block) -> Iterator[tuple[Block, Node]]:
+    for node in block.nodes:
+        yield block, node
+        for inner in node.blocks:
+            yield from _nodes(inner)
+
+
+def known_size(b: Builder, size: Size) -> Value | None:
+    """The value of a dimension where the builder stands, if it is known there."""
+    if isinstance(size, int):
+        return b.const(size)
+    for scope in reversed(b.scopes):
+        if size in scope.sizes:
+            return scope.sizes[size]
+        for v in (*scope.block.params, *(r for n in scope.block.nodes for r in n.results)):
+            if isinstance(v.type, ArrayType) and size in v.type.dims:
+                return b.dim(v, v.type.dims.index(size))
+    return _sum_of_sizes(b, size)
+
+
+def _sum_of_sizes(b: Builder, size: Dim) -> Value | None:
+    if size == symbol(size.symbols[0]):
+        return None
+    total = b.const(size.const)
+    for name, k in size.terms:
+        part = known_size(b, symbol(name))
+        if part is None:
+            return None
+        total = b.emit1(_s.add, total, b.emit1(_s.mul, b.const(k), part))
+    return total
+
+
+def known_sizes(b: Builder, t: ArrayType) -> list[Value] | None:
+    """The sizes of all axes, if all are known where the builder stands."""
+    found = [known_size(b, d) for d in t.dims]
+    return [v for v in found if v is not None] if None not in found else None
+
+
+# ---------------------------------------------------------------------------------------------- boxes
+
+_boxes: dict[str, SumType] = {}
+
+
+def box_type(t: Type) -> SumType:
+    """The record that holds one value of a type, or nothing: how handles are kept in arrays and returned by branches."""
+    if isinstance(t, ArrayType):
+        name = f"box_{t.dtype}_{t.rank}{'s' if t.layout == 'S' else ''}"
+    else:
+        name = f"box_{t}"
+    if name not in _boxes:
+        held = ArrayType(t.dtype, tuple(symbol(f"d{k}") for k in range(t.rank)), t.layout) if isinstance(t, ArrayType) else t
+        _boxes[name] = SumType(name, (Constructor("none", ()), Constructor("some", (("value", held),))))
+    return _boxes[name]
+
+
+def box(b: Builder, v: Value) -> Value:
+    return b.emit1(p.record.construct, v, type=box_type(v.type), tag=1)
+
+
+def no_box(b: Builder, t: Type) -> Value:
+    return b.emit1(p.record.construct, type=box_type(t), tag=0)
+
+
+def unbox(b: Builder, boxed: Value, like: Value) -> Value:
+    """The value in a box; an array has the dimensions that `like` had."""
+    dims = {"dims": like.type.dims} if isinstance(like.type, ArrayType) else {}
+    return b.emit1(p.record.project, boxed, tag=1, field=0, name=like.name, **dims)
+
+
+def residual(b: Builder, dtype: Scalar | SumType, *sizes: Value, dims: tuple[Size, ...] | None = None) -> Value:
+    """Memory that is written once."""
+    dims = dims or tuple(b.size_of(n) for n in sizes)
+    return b.emit1(_a.empty, *sizes, dims=dims, dtype=dtype, residual=True)
+
+
+def slot(b: Builder, whole: Value, k: Value) -> Value:
+    """The array at position `k` of the first axis."""
+    assert isinstance(whole.type, ArrayType)
+    rank = whole.type.rank
+    return b.emit1(_a.view, whole, k, spec=(("at",), *[("all",)] * (rank - 1)), dims=whole.type.dims[1:])
+
+
+_ = (affine, i64)
