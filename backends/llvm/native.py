@@ -1,14 +1,16 @@
 """Objects whose call is native code: a type with a patchable code pointer, and the layout of CPython's and NumPy's objects.
 
 `NativeCallable` is a type made by CPython's own `PyType_FromSpec`. The word behind the object header is the instance's vectorcall
-function. While it is null, a call runs the Python method `__call__` of the subclass: the slow path. `set_entry` puts generated code
-there: the fast path, which hands what it does not recognise to the same `__call__`.
+function. While it is null, a call runs the Python method `__call__` of the subclass: the slow path. `set_entries` puts generated code
+there: the fast path. The next word points to a table of entries for other types of arguments, ended by null: an entry
+hands what it does not recognise to the one after it, and the last to `__call__`.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Sequence
 from ctypes import c_char_p, c_int, c_ssize_t, c_uint, c_ulong, c_void_p, py_object
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ import numpy as np
 # ------------------------------------------------------------------------------------------------ object layout
 
 POINTER_AT = object.__basicsize__  # the vectorcall word follows the object header
+TABLE_AT = POINTER_AT + 8
 
 
 class Layout:
@@ -108,7 +111,7 @@ _slots = (_Slot * 5)(
     _Slot(_TP_MEMBERS, ctypes.cast(_members, c_void_p)),
     _Slot(_TP_DOC, ctypes.cast(c_char_p(_doc), c_void_p)),
 )
-_spec = _Spec(b"lms.backends.llvm.native._Callable", POINTER_AT + 8, 0, _BASETYPE | _HAVE_VECTORCALL | _DEFAULT, _slots)
+_spec = _Spec(b"lms.backends.llvm.native._Callable", POINTER_AT + 16, 0, _BASETYPE | _HAVE_VECTORCALL | _DEFAULT, _slots)
 _from_spec = ctypes.pythonapi.PyType_FromSpec
 _from_spec.restype, _from_spec.argtypes = py_object, [ctypes.POINTER(_Spec)]
 
@@ -156,23 +159,22 @@ _modified.restype, _modified.argtypes = None, [py_object]
 _enable(NativeCallable)
 
 
-def set_entry(obj: NativeCallable, address: int, keepalive: object) -> None:
-    """Let calls of `obj` enter code at `address`; `obj` keeps `keepalive` (the code's owner) until it dies itself.
+def set_entries(obj: NativeCallable, addresses: Sequence[int], keepalive: object) -> None:
+    """Let calls of `obj` try the code at these addresses in order; `obj` keeps `keepalive` (the code's owners) until it dies itself.
 
     Code that was entered before stays alive with it: another thread may still be inside.
     """
-    obj.__dict__.setdefault("_code", []).append(keepalive)
+    table = (c_void_p * (len(addresses) + 1))(*addresses, None)
+    obj.__dict__.setdefault("_code", []).append((table, keepalive))
     if LAYOUT_HOLDS and _FLAGS_AT is not None:
-        c_void_p.from_address(id(obj) + POINTER_AT).value = address
+        c_void_p.from_address(id(obj) + TABLE_AT).value = ctypes.addressof(table)
+        c_void_p.from_address(id(obj) + POINTER_AT).value = addresses[0] if addresses else None
 
 
-def clear_entry(obj: NativeCallable) -> None:
-    """Send calls of `obj` to `__call__` again."""
-    c_void_p.from_address(id(obj) + POINTER_AT).value = None
-
-
-def entry(obj: NativeCallable) -> int:
-    """The address of the code that calls of `obj` enter first; 0 when there is none."""
-    return c_void_p.from_address(id(obj) + POINTER_AT).value or 0
-
-
+def entries(obj: NativeCallable) -> list[int]:
+    """The addresses that calls of `obj` try, in order; none while it has only its slow path."""
+    found: list[int] = []
+    at = c_void_p.from_address(id(obj) + TABLE_AT).value
+    while at and (address := c_void_p.from_address(at + 8 * len(found)).value):
+        found.append(address)
+    return found

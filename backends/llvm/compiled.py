@@ -1,0 +1,114 @@
+"""A compiled program as a Python object: the fast path is its entry, the slow path converts and explains."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+from lms.core.ir import Function
+
+from . import cache, jit, support
+from .abi import Module
+from .callbacks import ADDRESSES, Sites
+from .entry import HERE, entry_text
+from .leaves import Parameters
+from .merge import merge
+from .native import NativeCallable, capsule_pointer, set_entries
+from .poll import TEXT as POLL
+
+EXPORTS = ("lms_entry", "lms_here")
+_SPECIAL = {"lms_psi": ("scipy.special.cython_special", "__pyx_fuse_1psi")}
+
+
+class CompiledFunction(NativeCallable):
+    """Native code for a program. Called with leaves, it returns the result (a tuple of several, `None` for none).
+
+    Floats, ints and bools come back as Python's, other scalars as NumPy's, arrays as fresh `ndarray`s, records as `Record`s.
+    """
+
+    def __init__(self, module: Module, function: Function, opt: int = 3, debug: bool = False) -> None:
+        self.module, self.function = module, function
+        self.opt, self.debug = opt, debug
+        self.text = merge(module.text, entry_text(module), POLL if "lms_poll" in module.callbacks else "")
+        self._parameters = Parameters(function)
+        self._sites = Sites(function.name, module.sites, module.results)
+        self._fail, self._box = self._sites.fail, self._sites.box
+        self._native = cache.code(self.text, EXPORTS, self._resolve, opt=opt, debug=debug)
+        words = (ctypes.c_void_p * 3).from_address(self._native["lms_here"])
+        words[HERE["fail"] // 8], words[HERE["box"] // 8] = id(self._fail), id(self._box)
+        words[HERE["module"] // 8] = self._sites.number
+        self.keepalive = (self._native, self._sites, self._fail, self._box)
+        self._strict = _Strict()
+        set_entries(self._strict, [self.entry], self.keepalive)
+        set_entries(self, [self.entry], self.keepalive)
+
+    @property
+    def entry(self) -> int:
+        """The address of the native entry, for a callable of one's own (`set_entries`), which must hold `keepalive`."""
+        return self._native["lms_entry"]
+
+    def __call__(self, *args: Any) -> Any:
+        """The slow path: converts what the entry does not take as it is. Raises what `Parameters.convert` raises."""
+        converted = self._parameters.convert(args)
+        try:
+            result = self._strict(*converted.values)
+        finally:
+            converted.finish()
+        if converted.back:
+            result = (tuple(map(converted.original, result)) if isinstance(result, tuple) else converted.original(result))
+        return result
+
+    def call_leaves(self, args: Sequence[Any]) -> tuple[Any, ...]:
+        """The results as a tuple, whatever their number."""
+        result = self(*args)
+        return result if len(self.module.results) > 1 else (result,) if self.module.results else ()
+
+    # ------------------------------------------------------------------------------------ to look at
+
+    @property
+    def llvm(self) -> str:
+        """The optimised module as LLVM text."""
+        return str(jit.optimise(self.text, self.opt))
+
+    @property
+    def asm(self) -> str:
+        """The machine code as assembly."""
+        with jit.lock:
+            return jit.assembly(jit.optimise(self.text, self.opt), self.opt)
+
+    @property
+    def object_code(self) -> bytes:
+        """The machine code as a relocatable object."""
+        return cache.object_code(self.text, self.opt)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledFunction, (self.module, self.function, self.opt, self.debug)
+
+    def __repr__(self) -> str:
+        return f"<compiled {self.function.name}{self.function.type}>"
+
+    # ------------------------------------------------------------------------------------------ linking
+
+    def _resolve(self, name: str) -> int | None:
+        if name in ADDRESSES:
+            return ADDRESSES[name]
+        where = self.module.imports.get(name) or _SPECIAL.get(name)
+        if where is not None:
+            return _cython(*where)
+        return support.resolve(name)
+
+
+def _cython(module: str, name: str) -> int:
+    """The address of a function that a Cython module offers to others. Such modules are imported only when something needs them."""
+    from importlib import import_module
+
+    return capsule_pointer(import_module(module).__pyx_capi__[name])
+
+
+class _Strict(NativeCallable):
+    """The entry without a slow path: the arguments have been converted already."""
+
+    def __call__(self, *args: Any) -> Any:
+        shown = ", ".join(type(a).__name__ for a in args)
+        raise SystemError(f"the entry refused converted arguments ({shown}): a defect of lms, please report it")
