@@ -1,5 +1,21 @@
-"""Native code through LLVM."""
+"""Native code through LLVM: `compile` makes a callable of a lowered program; `emit` shows the text LLVM is given."""
 
+from __future__ import annotations
+
+from lms.core.ir import Program
+
+from .compiled import CompiledFunction
 from .emit import Options, emit, emit_module
+from .native import NativeCallable, set_entries
 
-__all__ = ["Options", "emit", "emit_module"]
+__all__ = ["CompiledFunction", "NativeCallable", "Options", "compile", "emit", "emit_module", "set_entries"]
+
+
+def compile(program: Program, *, fastmath: bool = False, boundscheck: bool = True, opt: int = 3,  # noqa: A001  # as `re.compile`
+            debug: bool = False) -> CompiledFunction:
+    """Native code for a lowered program, from the cache where it is there.
+
+    `opt=0` is the fast tier: some 20 times quicker to compile, for code that runs once. `debug=True` keeps the user's lines for gdb.
+    """
+    module = emit_module(program, Options(fastmath=fastmath, boundscheck=boundscheck, debug=debug))
+    return CompiledFunction(module, program.main, opt, debug)

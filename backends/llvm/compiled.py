@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from lms.core.ir import Function
 from . import cache, jit, support
 from .abi import Module
 from .callbacks import ADDRESSES, Sites
+from .emit import declaration
 from .entry import HERE, entry_text
 from .leaves import Parameters
 from .merge import merge
@@ -30,7 +32,7 @@ class CompiledFunction(NativeCallable):
     def __init__(self, module: Module, function: Function, opt: int = 3, debug: bool = False) -> None:
         self.module, self.function = module, function
         self.opt, self.debug = opt, debug
-        self.text = merge(module.text, entry_text(module), POLL if "lms_poll" in module.callbacks else "")
+        self.text = _whole(module)
         self._parameters = Parameters(function)
         self._sites = Sites(function.name, module.sites, module.results)
         self._fail, self._box = self._sites.fail, self._sites.box
@@ -97,6 +99,16 @@ class CompiledFunction(NativeCallable):
         if where is not None:
             return _cython(*where)
         return support.resolve(name)
+
+
+def _whole(module: Module) -> str:
+    """The module with its entry and what it calls; all but the entry is internal, so that what is not called is not compiled."""
+    provided = "".join(map(declaration, sorted(module.callbacks - {"lms_poll"})))
+    text = _EXPORTED.sub("define internal ", module.text)
+    return merge(text, entry_text(module), POLL if "lms_poll" in module.callbacks else "", provided)
+
+
+_EXPORTED = re.compile(r"^define (?=(?:i32 @lms_main|void @lms_free|void @lms_finish)\()", re.MULTILINE)
 
 
 def _cython(module: str, name: str) -> int:

@@ -11,7 +11,8 @@ from .abi import BLOCK, CONTEXT, DATA
 
 HUGE = 1 << 22  # blocks from this size on ask for huge pages
 
-DECLARES = ("declare noalias ptr @malloc(i64) allockind(\"alloc,uninitialized\") allocsize(0)", "declare void @free(ptr) allockind(\"free\")")
+DECLARES = ("declare noalias ptr @malloc(i64) allockind(\"alloc,uninitialized\") allocsize(0)", "declare void @free(ptr) allockind(\"free\")",
+            "declare i32 @madvise(ptr, i64, i32)")
 
 BLOCKS = f"""
 define internal noalias ptr @lms_new(ptr noalias %ctx, i64 %bytes, i64 %kind) noinline nounwind {{
