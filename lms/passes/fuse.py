@@ -140,10 +140,11 @@ class Plan:
 class _Planner:
     def __init__(self, function: Function, effects: Effects) -> None:
         self.effects = effects
+        self.written = effects.changed(function)
         self.plan = Plan()
         self.uses: dict[Value, list[Use]] = {}
         self.cost: dict[Value, int] = {}
-        self.free: set[Value] = set()                   # cheap, and reads no memory: may be computed anywhere
+        self.free: set[Value] = set()                   # cheap, and reads nothing that is written: may be computed anywhere
         self.place: dict[Node, int] = {}                # where in its block a node is evaluated
         self.sites: dict[Value, set[tuple[Node, int]]] = {}  # the consumers, seen through elementwise ones, that ask in step
         self.asked: dict[Value, Mode] = {}
@@ -163,7 +164,8 @@ class _Planner:
                 if node.op in REDUCTIONS or node.op in (p.array.contract,):
                     cost = 1000
                 self.cost[node.result] = cost + sum(self.cost.get(v, 1) for v in arrays)
-                if self.cost[node.result] <= CHEAP and all(v in self.free for v in arrays):
+                never_written = node.result not in self.written
+                if self.cost[node.result] <= CHEAP and never_written and all(v in self.free for v in arrays):
                     self.free.add(node.result)
             for inner in node.blocks:
                 self._scan(inner)
@@ -193,18 +195,16 @@ class _Planner:
         for use in uses:
             if use.node is None:
                 return
-            if use.block is not block:
-                if v not in self.free or mode(use.node, use.operand) is Mode.HANDLE:
-                    return
-                inside = False
-                continue
             asked = mode(use.node, use.operand)
             through = use.node.result if len(use.node.results) == 1 else None
             deferred = through in self.plan.deferred
-            if use.node.op in MAPS and not deferred:
-                asked = Mode.HANDLE
-            if asked is Mode.HANDLE:
+            if asked is Mode.HANDLE or use.node.op in MAPS and not deferred:
                 return
+            if use.block is not block:
+                if v not in self.free:
+                    return
+                inside = False
+                continue
             worst = max(worst, asked)
             if deferred:
                 assert through is not None

