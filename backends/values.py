@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -126,3 +126,24 @@ def located(error: E, span: Span | None) -> E:
     said = str(error.args[0]) if error.args else ""
     shown = span.show()
     return type(error)(f"{span}: {said}" + (f"\n{shown}" if shown else ""))
+
+
+def rebuild(values: Sequence[Any], fields: Callable[[Any], tuple[Any, ...] | None],
+            make: Callable[[Any, tuple[Any, ...]], Any]) -> list[Any]:
+    """Values with every record in them made anew: `fields` takes one apart (None: not a record), `make` puts the copy together.
+
+    Shared records stay shared; depth costs no stack.
+    """
+    done: dict[int, Any] = {}
+    stack = list(values)
+    while stack:
+        value = stack[-1]
+        parts = None if id(value) in done else fields(value)
+        waiting = [part for part in parts or () if id(part) not in done and fields(part) is not None]
+        if waiting:
+            stack += waiting
+            continue
+        stack.pop()
+        if parts is not None:
+            done[id(value)] = make(value, tuple(done.get(id(part), part) for part in parts))
+    return [done.get(id(value), value) for value in values]
