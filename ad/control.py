@@ -353,9 +353,11 @@ def _make_pair(s: Sweep, key: PairKey, a: Activity) -> None:
             inner.backward(frames, bar)
             second.body.results = tuple(bar.get(body.params[k]) for k in flows)
         b.provisional.discard(first.body)
-        crossing = Crossing(inner, first.body, second.body)
-        _keep_frame(b, crossing, frame, first.body)
-        crossing.close(lambda: [_field(b, second.body.params[0], k, v) for k, v in enumerate(crossing.saved)])
+    outer, b.scopes = b.scopes, []  # nothing around a function is at hand
+    crossing = Crossing(inner, first.body, second.body)
+    _keep_frame(b, crossing, frame, first.body)
+    crossing.close(lambda: [_field(b, second.body.params[0], k, v) for k, v in enumerate(crossing.saved)])
+    b.scopes = outer
     inner.drop_snapshots(first, second)
 
 

@@ -182,7 +182,7 @@ class _Forward(Replay):
             raise StagingError(f"{node.op.name} has no derivative", node.span,
                                fix="wrap it in lms.stop_gradient, or give it a rule with @lms.derivative")
         b, name = self.builder, node.op.name
-        steps = rule(*(Rep(v) for v in operands), **attrs)
+        steps = rule(*(Rep(v) for v in operands), **{k: v for k, v in attrs.items() if k != "fast"})
         primal = start(steps, name, node.span)
         self.bind(node.results, (primal.value,))
         partials = resume(steps, full(primal, 1.0), len(operands), name, node.span)

@@ -216,8 +216,12 @@ class Sweep(Replay):
         copies = len(self.snapshots)
         steady = [Rep(self.steady_copy(v)) for v in operands]
         before = len(self.builder.block.nodes)
-        steps = rule(*first, *steady, **self.attrs(node.attrs))
+        attrs = self.attrs(node.attrs)
+        fast = attrs.pop("fast", False)
+        steps = rule(*first, *steady, **attrs)
         primal = start(steps, node.op.name, node.span)
+        if fast and primal is not None and primal.value.node is not None:
+            primal.value.node.attrs["fast"] = True
         mine = frozenset(self.builder.block.nodes[before:])
         self.snapshots[copies:] = [(copied, mine) for copied, _ in self.snapshots[copies:]]
         return steps, primal
