@@ -48,18 +48,23 @@ def emit_module(program: Program, options: Options = Options()) -> Module:
     functions = [_function(module, f, Scopes(aliases, f, module.meta)) for f in program.functions.values()]
     functions += [recursion.enter(program.functions[name]) for name in module.recursive]
     main = _main(module, Scopes(aliases, program.main, module.meta))
-    text = "\n".join([*functions, main, *module.helpers.values(), _runtime(module, bool(types))])
+    text = "\n".join([*functions, main, *module.helpers.values()])
+    text += _runtime(module, any(f"@lms_{part}(" in text for part in ("new", "release", "detach")), bool(types))
     text += vecmath.define(module.functions) if module.functions else ""
     text += "\n".join(sorted(module.declares)) + "\n" + "\n".join(module.metadata) + "\n"
     text += module.debug.named if module.debug is not None else ""
+    if any(name.startswith("lms.digamma") for name in module.functions):
+        module.imports["lms_psi"] = ("scipy.special.cython_special", "__pyx_fuse_1psi")
     kind = program.main.type
     loops = bool(module.recursive) or any(n.op.name in _LONG for f in program.functions.values() for n in walk(f.body))
     callbacks = module.callbacks | ({"lms_poll", "lms_print", "lms_py_call", "lms_stack"} if module.recursive else set())
     return Module(text, kind.params, kind.results, program.main.mut, tuple(module.sites), frozenset(callbacks), module.imports, loops)
 
 
-def _runtime(module: ModuleWriter, nodes: bool) -> str:
-    text = memory.BLOCKS + memory.finish(nodes, bool(module.recursive))
+def _runtime(module: ModuleWriter, blocks: bool, nodes: bool) -> str:
+    text = memory.FREE + memory.finish(blocks, nodes, bool(module.recursive))
+    if blocks or nodes:
+        text += memory.BLOCKS
     if nodes:
         text += memory.NODES + records.tear_down(sum_types(module.program), module.kinds)
     if module.recursive:

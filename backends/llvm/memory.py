@@ -7,12 +7,16 @@ What falls to zero references waits in a list until it is torn down, so a long c
 
 from __future__ import annotations
 
+import sys
+
 from .abi import BLOCK, CONTEXT, DATA
 
 HUGE = 1 << 22  # blocks from this size on ask for huge pages
 
-DECLARES = ("declare noalias ptr @malloc(i64) allockind(\"alloc,uninitialized\") allocsize(0)", "declare void @free(ptr) allockind(\"free\")",
-            "declare i32 @madvise(ptr, i64, i32)")
+DECLARES = ("declare noalias ptr @malloc(i64)", "declare void @free(ptr)", "declare ptr @llvm.ptrmask.p0.i64(ptr, i64)",
+            "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
+            *(["declare i32 @madvise(ptr, i64, i32)"] if sys.platform == "linux" else []))
+_ADVISE = "%ignored = call i32 @madvise(ptr %page, i64 %length, i32 14)" if sys.platform == "linux" else ""
 
 BLOCKS = f"""
 define internal noalias ptr @lms_new(ptr noalias %ctx, i64 %bytes, i64 %kind) noinline nounwind {{
@@ -52,7 +56,7 @@ advise:
   %first = getelementptr i8, ptr %block, i64 4095
   %page = call ptr @llvm.ptrmask.p0.i64(ptr %first, i64 -4096)
   %length = and i64 %bytes, -4096
-  %ignored = call i32 @madvise(ptr %page, i64 %length, i32 14)
+  {_ADVISE}
   br label %records
 records:
   %references_inside = icmp ne i64 %kind, 0
@@ -140,6 +144,25 @@ done:
   ret void
 }}
 
+define internal void @lms_free_list(ptr %head, i64 %next_field) nounwind {{
+entry:
+  br label %each
+each:
+  %block = phi ptr [ %head, %entry ], [ %next, %some ]
+  %null = icmp eq ptr %block, null
+  br i1 %null, label %done, label %some
+some:
+  %next_at = getelementptr i8, ptr %block, i64 %next_field
+  %next = load ptr, ptr %next_at, align 8
+  %raw = load ptr, ptr %block, align 8
+  call void @free(ptr %raw)
+  br label %each
+done:
+  ret void
+}}
+"""
+
+FREE = f"""
 define void @lms_free(ptr %owner) nounwind {{
   %null = icmp eq ptr %owner, null
   br i1 %null, label %done, label %count
@@ -154,23 +177,6 @@ drop:
   %raw = load ptr, ptr %owner, align 8
   call void @free(ptr %raw)
   br label %done
-done:
-  ret void
-}}
-
-define internal void @lms_free_list(ptr %head, i64 %next_field) nounwind {{
-entry:
-  br label %each
-each:
-  %block = phi ptr [ %head, %entry ], [ %next, %some ]
-  %null = icmp eq ptr %block, null
-  br i1 %null, label %done, label %some
-some:
-  %next_at = getelementptr i8, ptr %block, i64 %next_field
-  %next = load ptr, ptr %next_at, align 8
-  %raw = load ptr, ptr %block, align 8
-  call void @free(ptr %raw)
-  br label %each
 done:
   ret void
 }}
@@ -357,8 +363,12 @@ done:
 """
 
 
-def finish(records: bool, recursive: bool) -> str:
+def finish(blocks: bool, records: bool, recursive: bool) -> str:
     """`lms_finish`: all that the call still holds."""
+    listed = f"""
+  %blocks = load ptr, ptr %ctx, align 8
+  call void @lms_free_list(ptr %blocks, i64 {BLOCK["next"]})
+  store ptr null, ptr %ctx, align 8""" if blocks or records else ""
     pool = f"""
   %pool_at = getelementptr i8, ptr %ctx, i64 {CONTEXT["pool"]}
   %pool = load ptr, ptr %pool_at, align 8
@@ -366,10 +376,7 @@ def finish(records: bool, recursive: bool) -> str:
   store ptr null, ptr %pool_at, align 8""" if records else ""
     stack = "\n  call void @lms_stack_release(ptr %ctx)" if recursive else ""
     return f"""
-define void @lms_finish(ptr %ctx) nounwind {{
-  %blocks = load ptr, ptr %ctx, align 8
-  call void @lms_free_list(ptr %blocks, i64 {BLOCK["next"]})
-  store ptr null, ptr %ctx, align 8{pool}{stack}
+define void @lms_finish(ptr %ctx) nounwind {{{listed}{pool}{stack}
   ret void
 }}
 """

@@ -311,9 +311,9 @@ def convert(w: Writer, source: Scalar, target: Scalar, x: str) -> str:
         return w.op(f"{'sitofp' if source.kind == 'i' else 'uitofp'} {a} {x} to {b}")
     if source.is_float:
         return _float_to_int(w, source, target, x)
-    if target.bits == source.bits:
+    if a == b:
         return x
-    if target.bits < source.bits:
+    if int(b[1:]) < int(a[1:]):
         return w.op(f"trunc {a} {x} to {b}")
     return w.op(f"{'sext' if source.kind == 'i' else 'zext'} {a} {x} to {b}")
 
