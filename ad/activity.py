@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lms.core import primitives as p
-from lms.core.effects import Effects, Root
+from lms.core.effects import Effects, Root, Roots
 from lms.core.ir import Block, Function, Node, Program, Value
-from lms.core.types import ArrayType, is_differentiable
+from lms.core.types import ArrayType, SumType, is_differentiable
 
 _s = p.scalar
 
@@ -60,7 +60,7 @@ class Activities:
             v = function.body.params[k]
             if is_differentiable(v.type):
                 activity.values.add(v)
-                activity.roots |= self.effects.roots(v)
+                activity.roots |= self._reach(v)
         self._changed = True
         return activity
 
@@ -76,10 +76,16 @@ class Activities:
         self._block(a, a.function.body)
         body = a.function.body
         results = frozenset(k for k, v in enumerate(body.results) if self._is(a, v))
-        touched = frozenset(k for k, v in enumerate(body.params) if isinstance(v.type, ArrayType) and self._is(a, v))
+        touched = frozenset(k for k, v in enumerate(body.params) if self._touched(a, v))
         if before != (len(a.values), len(a.roots)) or (results, touched) != (a.results, a.touched):
             a.results, a.touched = results, touched
             self._changed = True
+
+    def _touched(self, a: Activity, v: Value) -> bool:
+        """Whether a parameter gives access to memory that holds active values."""
+        if isinstance(v.type, SumType):
+            return is_differentiable(v.type) and bool(self.effects.within(v.type) & a.roots)
+        return isinstance(v.type, ArrayType) and self._is(a, v)
 
     def _is(self, a: Activity, v: Value) -> bool:
         if v in a.values:
@@ -92,7 +98,11 @@ class Activities:
     def _mark(self, a: Activity, v: Value) -> None:
         if v not in a.values and is_differentiable(v.type):
             a.values.add(v)
-            a.roots |= self.effects.roots(v)
+            a.roots |= self._reach(v)
+
+    def _reach(self, v: Value) -> Roots:
+        """The memory that a value gives access to."""
+        return self.effects.within(v.type) if isinstance(v.type, SumType) else self.effects.roots(v)
 
     def _block(self, a: Activity, block: Block) -> None:
         for v in block.params:

@@ -14,7 +14,8 @@ from lms.core.builder import Builder
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Constructor, Scalar, SumType, Type, fresh_symbol, i64, is_differentiable
 
-_sums: dict[SumType, SumType] = {}
+# by identity: two programs may have different records of one name
+_sums: dict[int, tuple[SumType, SumType]] = {}
 
 
 def shadow_type(t: Type) -> Type:
@@ -27,13 +28,14 @@ def shadow_type(t: Type) -> Type:
 
 def shadow_sum(t: SumType) -> SumType:
     """The record type of the shadows of a record type."""
-    if t not in _sums:
-        shadow = _sums[t] = SumType(f"{t.name}.shadow")
+    if id(t) not in _sums:
+        shadow = SumType(f"{t.name}.shadow")
+        _sums[id(t)] = t, shadow
         shadow.constructors = tuple(
             Constructor(c.name, tuple((name, _field(f)) for name, f in c.fields if is_differentiable(f)))
             for c in t.constructors
         )
-    return _sums[t]
+    return _sums[id(t)][1]
 
 
 def _field(t: Type) -> Type:

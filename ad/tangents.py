@@ -11,7 +11,8 @@ from lms.core.builder import Builder
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Constructor, FunctionType, Scalar, SumType, Type, i64, is_differentiable
 
-_sums: dict[SumType, SumType] = {}
+# by identity: two programs may have different records of one name
+_sums: dict[int, tuple[SumType, SumType]] = {}
 
 
 def tangent_type(t: Type) -> Type:
@@ -23,13 +24,14 @@ def tangent_type(t: Type) -> Type:
         assert isinstance(inner, Scalar | SumType)
         return ArrayType(inner, t.dims, t.layout)
     assert isinstance(t, SumType) and not isinstance(t, FunctionType)
-    if t not in _sums:
-        tangent = _sums[t] = SumType(f"{t.name}.tangent")
+    if id(t) not in _sums:
+        tangent = SumType(f"{t.name}.tangent")
+        _sums[id(t)] = t, tangent
         tangent.constructors = tuple(
             Constructor(c.name, tuple((name, tangent_type(f)) for name, f in c.fields if is_differentiable(f)))
             for c in t.constructors
         )
-    return _sums[t]
+    return _sums[id(t)][1]
 
 
 def field_of_tangent(t: SumType, tag: int, field: int) -> int:

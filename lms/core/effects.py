@@ -102,6 +102,18 @@ class Effects:
         """What calling a function may do, in terms of its own parameters."""
         return self._summaries[name].access
 
+    def within(self, t: SumType) -> Roots:
+        """The roots of arrays in records of a type, and in records that those refer to."""
+        seen, stack = {t.name: t}, [t]
+        while stack:
+            for constructor in stack.pop().constructors:
+                for _, f in constructor.fields:
+                    inner = f.dtype if isinstance(f, ArrayType) else f
+                    if isinstance(inner, SumType) and inner.name not in seen:
+                        seen[inner.name] = inner
+                        stack.append(inner)
+        return reduce(frozenset.union, map(self._within, seen.values()), NONE)
+
     def may_alias(self, a: Value, b: Value) -> bool:
         return bool(self.roots(a) & self.roots(b))
 
@@ -123,7 +135,7 @@ class Effects:
         new = roots if old is None else old | roots
         if new != old:
             self._roots[v] = new
-            self._changed = self._changed or bool(new)
+            self._changed = self._changed or old is not None  # seen with fewer roots before
 
     def _function(self, function: Function) -> None:
         for v in function.body.params:
@@ -138,9 +150,16 @@ class Effects:
             self._changed = True
 
     def _block(self, block: Block) -> Access:
-        total = NO_ACCESS
+        reads, writes, accumulates = set[Root](), set[Root](), set[Root]()
+        raises = io = False
         for node in block.nodes:
-            total |= self._node(node)
+            access = self._node(node)
+            if access is not NO_ACCESS:
+                reads |= access.reads
+                writes |= access.writes
+                accumulates |= access.accumulates
+                raises, io = raises or access.raises, io or access.io
+        total = Access(frozenset(reads), frozenset(writes), frozenset(accumulates), raises, io)
         self._block_access[block] = total
         return total
 
@@ -151,6 +170,8 @@ class Effects:
 
     def _plain(self, node: Node) -> Access:
         e = node.op.effect
+        if e is p.PURE and not any(isinstance(v.type, ArrayType | SumType) for v in (*node.operands, *node.results)):
+            return NO_ACCESS
         reads: Roots = NONE
         for k, v in enumerate(node.operands):
             if k not in e.writes and k not in e.accumulates and k not in e.unread and k != e.view:
@@ -166,7 +187,8 @@ class Effects:
         if node.op is p.array.construct:
             self._hold(node.attrs["type"], node.operands)
             reads = NONE
-        return Access(reads, self._union(node, e.writes), self._union(node, e.accumulates), e.raises, e.io)
+        access = Access(reads, self._union(node, e.writes), self._union(node, e.accumulates), e.raises, e.io)
+        return access if access != NO_ACCESS else NO_ACCESS
 
     def _union(self, node: Node, positions: tuple[int, ...]) -> Roots:
         out: Roots = NONE
@@ -222,6 +244,11 @@ class Effects:
                     mapped |= {out}  # allocated inside: for the caller, made by this call
             return mapped
 
+        for t, held in list(self._held.items()):  # what the callee puts into records, it may have been given
+            given = reduce(frozenset.union, (names[r] for r in held if r in names), held)
+            if given != held:
+                self._held[t] = given
+                self._changed = True
         for k, v in enumerate(node.results):
             if isinstance(v.type, ArrayType):
                 inner = summary.results[k] if k < len(summary.results) else NONE
