@@ -2,4 +2,47 @@
 
 from __future__ import annotations
 
-from .elementary import *  # noqa: F403  # this module is a list of names
+# isort: off
+from .arrays import (
+    all, any, argmax, argmin, average, count_nonzero, cumsum, dot, einsum, inner, log_softmax, logsumexp, matmul, max,
+    mean, min, norm, outer, prod, softmax, std, sum, tensordot, var, vdot,
+)
+from .creation import (
+    arange, array, asarray, copy, empty, empty_like, eye, full, full_like, linspace, meshgrid, ones, ones_like, zeros,
+    zeros_like,
+)
+from .creation import broadcast_array as broadcast_to
+from .elementary import (
+    abs, acos, acosh, add, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, asin, asinh, astype, atan,
+    atan2, atanh, bitwise_and, bitwise_or, bitwise_xor, cbrt, ceil, clip, conj, copysign, cos, cosh, degrees, digamma,
+    divide, equal, erf, erfc, exp, exp2, expm1, floor, floor_divide, fmod, greater, greater_equal, hypot, imag,
+    invert, isclose, isfinite, isinf, isnan, left_shift, less, less_equal, lgamma, log, log10, log1p, log2, logaddexp,
+    logical_and, logical_not, logical_or, logical_xor, maximum, minimum, multiply, negative, not_equal, positive,
+    power, radians, real, reciprocal, remainder, right_shift, rint, sigmoid, sign, signbit, sin, sinh, softplus, sqrt,
+    square, stop_gradient, subtract, tan, tanh, trunc, where, xlog1py, xlogy,
+)
+from .shaping import (
+    allclose, append, argsort, atleast_1d, bincount, column_stack, concatenate, diag, diagonal, diff, expand_dims,
+    flatnonzero, flip, hstack, moveaxis, nonzero, ravel, repeat, reshape, roll, sort, squeeze, stack, swapaxes, take,
+    take_along_axis, tile, trace, transpose, tril, triu, vstack,
+)
+# isort: on
+
+__all__ = [
+    "abs", "acos", "acosh", "add", "all", "allclose", "any", "append", "arange", "arccos", "arccosh", "arcsin",
+    "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "array", "asarray", "asin", "asinh",
+    "astype", "atan", "atan2", "atanh", "atleast_1d", "average", "bincount", "bitwise_and", "bitwise_or",
+    "bitwise_xor", "broadcast_to", "cbrt", "ceil", "clip", "column_stack", "concatenate", "conj", "copy", "copysign",
+    "cos", "cosh", "count_nonzero", "cumsum", "degrees", "diag", "diagonal", "diff", "digamma", "divide", "dot",
+    "einsum", "empty", "empty_like", "equal", "erf", "erfc", "exp", "exp2", "expand_dims", "expm1", "eye",
+    "flatnonzero", "flip", "floor", "floor_divide", "fmod", "full", "full_like", "greater", "greater_equal", "hstack",
+    "hypot", "imag", "inner", "invert", "isclose", "isfinite", "isinf", "isnan", "left_shift", "less", "less_equal",
+    "lgamma", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "logsumexp", "matmul", "max", "maximum", "mean", "meshgrid", "min", "minimum",
+    "moveaxis", "multiply", "negative", "nonzero", "norm", "not_equal", "ones", "ones_like", "outer", "positive",
+    "power", "prod", "radians", "ravel", "real", "reciprocal", "remainder", "repeat", "reshape", "right_shift",
+    "rint", "roll", "sigmoid", "sign", "signbit", "sin", "sinh", "softmax", "softplus", "sort", "sqrt", "square",
+    "squeeze", "stack", "std", "stop_gradient", "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan",
+    "tanh", "tensordot", "tile", "trace", "transpose", "tril", "triu", "trunc", "var", "vdot", "vstack", "where",
+    "xlog1py", "xlogy", "zeros", "zeros_like",
+]

@@ -199,6 +199,39 @@ class Rep:
     def __rrshift__(self, other: Any) -> Any:
         return _binary("right_shift", other, self)
 
+    def __iadd__(self, other: Any) -> Any:
+        return _in_place("add", self, other)
+
+    def __isub__(self, other: Any) -> Any:
+        return _in_place("subtract", self, other)
+
+    def __imul__(self, other: Any) -> Any:
+        return _in_place("multiply", self, other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return _in_place("divide", self, other)
+
+    def __ifloordiv__(self, other: Any) -> Any:
+        return _in_place("floor_divide", self, other)
+
+    def __imod__(self, other: Any) -> Any:
+        return _in_place("remainder", self, other)
+
+    def __ipow__(self, other: Any) -> Any:
+        return _in_place("power", self, other)
+
+    def __imatmul__(self, other: Any) -> Any:
+        return _in_place("matmul", self, other)
+
+    def __iand__(self, other: Any) -> Any:
+        return _in_place("bitwise_and", self, other)
+
+    def __ior__(self, other: Any) -> Any:
+        return _in_place("bitwise_or", self, other)
+
+    def __ixor__(self, other: Any) -> Any:
+        return _in_place("bitwise_xor", self, other)
+
     def __neg__(self) -> Any:
         return _ops().negative(self)
 
@@ -293,6 +326,15 @@ def _binary(name: str, x: Any, y: Any) -> Any:
     if not (is_operand(x) and is_operand(y)):
         return NotImplemented
     return getattr(_ops(), name)(x, y)
+
+
+def _in_place(name: str, x: Rep, y: Any) -> Any:
+    """`x op= y`: an array changes, as in NumPy; a number is another number."""
+    if not (is_operand(y) and x.ndim):
+        return NotImplemented
+    from .indexing import in_place
+
+    return in_place(x, name, y)
 
 
 def _too_early(x: Rep, why: str, fix: str) -> NoReturn:

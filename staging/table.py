@@ -6,10 +6,15 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lms.core.builder import staging
+
 from .rep import Rep
 
 STAGED: dict[Any, Callable[..., Any]] = {}
 """What a call of the key means when a staged value is among its arguments."""
+
+ALWAYS: set[Any] = set()
+"""The keys of `STAGED` that stage also without a staged value among their arguments."""
 
 
 def holds_rep(args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> bool:
@@ -22,21 +27,25 @@ def _holds(x: Any) -> bool:
         isinstance(x, slice) and (_holds(x.start) or _holds(x.stop) or _holds(x.step)))
 
 
-def stages(eager: Callable[..., Any], *same: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def stages(eager: Callable[..., Any], *same: Callable[..., Any],
+           always: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Say that the decorated function is the staged form of `eager` (and of those that mean the same).
 
     The result is the public name: it stages when a staged value is among its arguments, else it is `eager`.
+    `always`: in staged code it stages whatever its arguments. So do functions that make arrays, which can be stored into.
     """
 
     def register(staged: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(staged)
         def public(*args: Any, **kwargs: Any) -> Any:
-            if holds_rep(args, kwargs):
+            if (always and staging()) or holds_rep(args, kwargs):
                 return staged(*args, **kwargs)
             return eager(*args, **kwargs)
 
         for f in (eager, *same):
             STAGED[f] = staged
+        if always:
+            ALWAYS.update((eager, *same, public))
         STAGED[public] = staged
         return public
 
