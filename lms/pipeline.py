@@ -8,28 +8,50 @@ What plans memory comes after the last differentiation, for until then an alloca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from lms.passes.base import Pass
+from lms.core.ir import Program
+from lms.passes.base import Pass, Step, run
+from lms.passes.clone import clone
 from lms.passes.cse import Cse
 from lms.passes.dce import Dce
 from lms.passes.fold import Fold
 from lms.passes.inline import Inline
 from lms.passes.licm import Licm
 from lms.passes.lower import Lower
+from lms.passes.options import DropIndexChecks, FastMath
 
 SIMPLIFY: tuple[Pass, ...] = (Fold(), Cse(), Licm(), Dce())
 
-BEFORE: tuple[Pass, ...] = (*SIMPLIFY,)
+BEFORE: tuple[Pass, ...] = (
+    Inline(trivial=True),
+    *SIMPLIFY,
+)
+
+LOWER: tuple[Pass, ...] = (
+    Lower(),
+)
+
+CLEANUP: tuple[Pass, ...] = (
+    *SIMPLIFY,
+)
 
 AFTER: tuple[Pass, ...] = (
     Inline(),
     *SIMPLIFY,
-    Lower(),
-    *SIMPLIFY,
+    *LOWER,
+    *CLEANUP,
 )
 
 
-def pipeline(differentiate: Sequence[Pass] = ()) -> list[Pass]:
+def pipeline(differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boundscheck: bool = True) -> list[Pass]:
     """All passes, with those that differentiate in their place."""
-    return [*BEFORE, *differentiate, *AFTER]
+    loose: list[Pass] = [FastMath()] if fastmath else []
+    believing: list[Pass] = [] if boundscheck else [DropIndexChecks()]
+    return [*BEFORE, *differentiate, *loose, *AFTER[:-len(CLEANUP)], *believing, *CLEANUP]
+
+
+def optimize(program: Program, differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boundscheck: bool = True,
+             observe: Callable[[Step], None] | None = None) -> Program:
+    """The program in the form compiled back ends take; the one given is left as it is."""
+    return run(pipeline(differentiate, fastmath=fastmath, boundscheck=boundscheck), clone(program), observe)

@@ -79,6 +79,7 @@ class Effects:
         self._summaries = {name: _Summary((NONE,) * len(f.body.results), NO_ACCESS) for name, f in program.functions.items()}
         self._access: dict[Node, Access] = {}
         self._block_access: dict[Block, Access] = {}
+        self._asked: set[str] = set()  # the functions whose summaries somebody has used
         self._changed = True
         while self._changed:
             self._changed = False
@@ -147,7 +148,7 @@ class Effects:
         new = _Summary(tuple(self.roots(v) for v in function.body.results), seen)
         if new != self._summaries[function.name]:
             self._summaries[function.name] = new
-            self._changed = True
+            self._changed = self._changed or function.name in self._asked
 
     def _block(self, block: Block) -> Access:
         reads, writes, accumulates = set[Root](), set[Root](), set[Root]()
@@ -230,6 +231,7 @@ class Effects:
 
     def _call(self, node: Node) -> Access:
         callee = self.program.functions[node.attrs["callee"]]
+        self._asked.add(callee.name)
         summary = self._summaries[callee.name]
         names: dict[Root, Roots] = {param: self.roots(arg) for param, arg in zip(callee.body.params, node.operands, strict=False)}
 

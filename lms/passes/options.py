@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core import primitives as p
-from lms.core.ir import Program, walk
-from lms.core.types import Scalar
+from lms.core.ir import Block, Node, Program, walk
+from lms.core.types import Scalar, i64
+
+from .rewrite import constant, make
 
 s = p.scalar
 LOOSE = {s.add, s.sub, s.mul, s.div, s.neg}
@@ -29,13 +31,29 @@ class FastMath:
 
 @dataclass(frozen=True)
 class DropIndexChecks:
-    """`boundscheck=False`: an index that is visibly not negative is taken as it is; others are normalised, as NumPy does, unchecked."""
+    """`boundscheck=False`: indices are believed. One that may be negative still counts from the end, as in NumPy."""
 
     name: ClassVar[str] = "drop-index-checks"
 
     def run(self, program: Program) -> Program:
-        from .rewrite import unchecked
-
         for function in program.functions.values():
-            unchecked(function.body)
+            _believe(function.body)
         return program
+
+
+def _believe(block: Block) -> None:
+    nodes: list[Node] = []
+    for node in block.nodes:
+        for inner in node.blocks:
+            _believe(inner)
+        if node.op is p.array.index and isinstance(node.result.type, Scalar):
+            i, n = node.operands
+            zero = constant(0, i64, node, block)
+            negative = make(s.lt, (i, zero.result), {}, node, block)
+            wrapped = make(s.add, (i, n), {}, node, block)
+            nodes += [zero, negative, wrapped]
+            node.op, node.operands, node.attrs = s.select, (negative.result, wrapped.result, i), {}
+        elif node.op is p.control.check and node.attrs["error"] == "IndexError":
+            continue
+        nodes.append(node)
+    block.nodes[:] = nodes
