@@ -36,7 +36,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][\w.]*")
 
 def print_program(program: Program, spans: bool = False) -> str:
     """The text of a program; `spans=True` adds to each line the place in the user's source, as a comment."""
-    parts = [_data(t) for t in sum_types(program).values()]
+    parts = [data_text(t) for t in sum_types(program).values()]
     for name, function in program.functions.items():
         parts.append(("entry " if name == program.entry else "") + print_function(function, spans))
     return "\n".join(parts)
@@ -52,7 +52,8 @@ def quote(name: str) -> str:
     return name if _IDENTIFIER.fullmatch(name) else f"`{name}`"
 
 
-def _data(t: SumType) -> str:
+def data_text(t: SumType) -> str:
+    """The declaration of a sum type."""
     show = Printer()
     alternatives = (f"{quote(c.name)}({', '.join(f'{name}: {show.type(f)}' for name, f in c.fields)})" for c in t.constructors)
     return f"data {quote(t.name)} = {' | '.join(alternatives)}\n"
