@@ -15,7 +15,8 @@ def compile(program: Program, *, fastmath: bool = False, boundscheck: bool = Tru
             debug: bool = False) -> CompiledFunction:
     """Native code for a lowered program, from the cache where it is there.
 
-    `opt=0` is the fast tier: some 20 times quicker to compile, for code that runs once. `debug=True` keeps the user's lines for gdb.
+    `opt=0` is the fast tier: some 20 times quicker to compile, for code that runs once. `debug=True` keeps the user's lines
+    for gdb.
     """
     module = emit_module(program, Options(fastmath=fastmath, boundscheck=boundscheck, debug=debug))
     return CompiledFunction(module, program.main, opt, debug)

@@ -1,9 +1,10 @@
 """Object code, kept: in this process and on disk, by the text it was compiled from.
 
-The key is a digest of the LLVM text itself and of all that decides what LLVM makes of it: the processor and its features, the
-versions of LLVM, llvmlite and lms, the level of optimisation. What changed in any way has another key, so nothing stale is ever
-served. Files are written beside their place and renamed into it; each begins with a digest of the rest, and one that does not hold is
-compiled again. While one process compiles, others that want the same wait for it, at most ten seconds.
+The key is a digest of the LLVM text itself and of all that decides what LLVM makes of it: the processor and its
+features, the versions of LLVM, llvmlite and lms, the level of optimisation. What changed in any way has another key, so
+nothing stale is ever served. Files are written beside their place and renamed into it; each begins with a digest of the
+rest, and one that does not hold is compiled again. While one process compiles, others that want the same wait for it, at
+most ten seconds.
 
 Directory: `LMS_CACHE_DIR`, else `lms` in the XDG cache, else a temporary one. Where none can be written there is no disk cache.
 """
@@ -17,7 +18,6 @@ import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache as once
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -209,16 +209,6 @@ def code(text: str, exports: Iterable[str], resolve: jit.Resolve, *, opt: int = 
 # ---------------------------------------------------------------------------------------------------- housekeeping
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
-    """What is on disk."""
-
-    directory: Path | None
-    files: int
-    bytes: int
-    cap: int = CAP
-
-
 def _files() -> list[tuple[float, int, Path]]:
     """Last use, size and path of every object on disk, oldest first."""
     place = directory()
@@ -230,10 +220,11 @@ def _files() -> list[tuple[float, int, Path]]:
     return sorted(found)
 
 
-def info() -> Info:
-    """Where the disk cache is and how much is in it."""
+def info() -> dict[str, object]:
+    """Where the disk cache is, how much is in it, and how much may be."""
     files = _files()
-    return Info(directory(), len(files), sum(size for _, size, _ in files))
+    return {"directory": str(directory() or "none can be written"), "files": len(files),
+            "bytes": sum(size for _, size, _ in files), "cap": CAP}
 
 
 def trim(cap: int = CAP) -> int:

@@ -1,7 +1,7 @@
 """The cold side of a call, in Python: what went wrong, `print`, calls of Python functions.
 
-Compiled code names a *site*; `Sites` knows what stands there in the user's program. Exceptions cannot pass through native frames, so a
-callback keeps its exception here and answers 1; when the call has unwound, `fail` hands it over.
+Compiled code names a *site*; `Sites` knows what stands there in the user's program. Exceptions cannot pass through native
+frames, so a callback keeps its exception here and answers 1; when the call has unwound, `fail` hands it over.
 """
 
 from __future__ import annotations
@@ -97,7 +97,6 @@ def _sites(context: int) -> Sites:
     return _living[ctypes.c_int64.from_address(context + CONTEXT["module"]).value]
 
 
-@ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
 def _print(context: int, site: int, operands: int) -> int:
     sites = _sites(context)
     try:
@@ -107,7 +106,6 @@ def _print(context: int, site: int, operands: int) -> int:
     return 0
 
 
-@ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
 def _py_call(context: int, site: int, operands: int, results: int) -> int:
     sites = _sites(context)
     try:
@@ -117,7 +115,11 @@ def _py_call(context: int, site: int, operands: int, results: int) -> int:
     return 0
 
 
-ADDRESSES = {"lms_print": ctypes.cast(_print, ctypes.c_void_p).value, "lms_py_call": ctypes.cast(_py_call, ctypes.c_void_p).value}
+_native = {  # they take the GIL themselves; kept for ever, for generated code calls them
+    "lms_print": ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)(_print),
+    "lms_py_call": ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(_py_call),
+}
+ADDRESSES = {name: ctypes.cast(function, ctypes.c_void_p).value for name, function in _native.items()}
 
 # ------------------------------------------------------------------------------------------ frames that point
 

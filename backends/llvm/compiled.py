@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lms.core.ir import Function
 
-from . import cache, jit, support
+from . import cache, flat, jit, support
 from .abi import Module
 from .callbacks import ADDRESSES, Sites
 from .emit import declaration
-from .entry import HERE, entry_text
+from .entry import entry_text
 from .leaves import Parameters
 from .merge import merge
-from .native import NativeCallable, capsule_pointer, set_entries
+from .native import LAYOUT_HOLDS, NativeCallable, capsule_pointer, set_entries
 from .poll import TEXT as POLL
 
 EXPORTS = ("lms_entry", "lms_here")
@@ -29,32 +29,37 @@ class CompiledFunction(NativeCallable):
     Floats, ints and bools come back as Python's, other scalars as NumPy's, arrays as fresh `ndarray`s, records as `Record`s.
     """
 
-    def __init__(self, module: Module, function: Function, opt: int = 3, debug: bool = False) -> None:
+    def __init__(self, module: Module, function: Function, opt: int = 3, debug: bool = False,
+                 native: bool = LAYOUT_HOLDS) -> None:
         self.module, self.function = module, function
-        self.opt, self.debug = opt, debug
-        self.text = _whole(module)
+        self.opt, self.debug, self.native = opt, debug, native
+        self.text = _whole(module, native)
         self._parameters = Parameters(function)
-        self._sites = Sites(function.name, module.sites, module.results)
-        self._fail, self._box = self._sites.fail, self._sites.box
-        self._native = cache.code(self.text, EXPORTS, self._resolve, opt=opt, debug=debug)
-        words = (ctypes.c_void_p * 3).from_address(self._native["lms_here"])
-        words[HERE["fail"] // 8], words[HERE["box"] // 8] = id(self._fail), id(self._box)
-        words[HERE["module"] // 8] = self._sites.number
-        self.keepalive = (self._native, self._sites, self._fail, self._box)
-        self._strict = _Strict()
-        set_entries(self._strict, [self.entry], self.keepalive)
+        self._sites = sites = Sites(function.name, module.sites, module.results)
+        self._code = cache.code(self.text, EXPORTS if native else flat.EXPORTS, self._resolve, opt=opt, debug=debug)
+        self._inner: Callable[[Sequence[Any]], Any]
+        if not native:
+            self._inner = flat.caller(module, self._code, sites)
+            return
+        callbacks = sites.fail, sites.box, sites.done
+        words = (ctypes.c_void_p * 4).from_address(self._code["lms_here"])
+        words[:] = [*map(id, callbacks), sites.number]
+        self.keepalive = (self._code, sites, callbacks)
+        strict = _Strict()
+        self._inner = lambda args: strict(*args)
+        set_entries(strict, [self.entry], self.keepalive)
         set_entries(self, [self.entry], self.keepalive)
 
     @property
     def entry(self) -> int:
         """The address of the native entry, for a callable of one's own (`set_entries`), which must hold `keepalive`."""
-        return self._native["lms_entry"]
+        return self._code["lms_entry"]
 
     def __call__(self, *args: Any) -> Any:
         """The slow path: converts what the entry does not take as it is. Raises what `Parameters.convert` raises."""
-        converted = self._parameters.convert(args)
+        converted = self._parameters.convert(args, capsules=self.native)
         try:
-            result = self._strict(*converted.values)
+            result = self._inner(converted.values)
         finally:
             converted.finish()
         if converted.back:
@@ -85,7 +90,7 @@ class CompiledFunction(NativeCallable):
         return cache.object_code(self.text, self.opt)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return CompiledFunction, (self.module, self.function, self.opt, self.debug)
+        return CompiledFunction, (self.module, self.function, self.opt, self.debug, self.native)
 
     def __repr__(self) -> str:
         return f"<compiled {self.function.name}{self.function.type}>"
@@ -101,18 +106,18 @@ class CompiledFunction(NativeCallable):
         return support.resolve(name)
 
 
-def _whole(module: Module) -> str:
-    """The module with its entry and what it calls; all but the entry is internal, so that what is not called is not compiled."""
+def _whole(module: Module, native: bool) -> str:
+    """The module with its entry and what it calls. All but the entry is internal: what is not called is not compiled."""
     provided = "".join(map(declaration, sorted(module.callbacks - {"lms_poll"})))
-    text = _EXPORTED.sub("define internal ", module.text)
-    return merge(text, entry_text(module), POLL if "lms_poll" in module.callbacks else "", provided)
+    text = _EXPORTED.sub("define internal ", module.text) if native else module.text
+    return merge(text, entry_text(module) if native else flat.TEXT, POLL if "lms_poll" in module.callbacks else "", provided)
 
 
 _EXPORTED = re.compile(r"^define (?=(?:i32 @lms_main|void @lms_free|void @lms_finish)\()", re.MULTILINE)
 
 
 def _cython(module: str, name: str) -> int:
-    """The address of a function that a Cython module offers to others. Such modules are imported only when something needs them."""
+    """The address of a function that a Cython module offers to others. Imported only when something needs it."""
     from importlib import import_module
 
     return capsule_pointer(import_module(module).__pyx_capi__[name])

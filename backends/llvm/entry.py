@@ -2,9 +2,9 @@
 
     ptr lms_entry(ptr self, ptr args, i64 nargsf, ptr kwnames)
 
-It tests the exact types of its arguments, unpacks them into slots, checks sizes and overlaps, runs `lms_inner` and boxes the results.
-What it does not recognise goes, untouched, to the object's next entry or to `self.__call__`: an entry never guesses and never
-explains. The words of `lms_here` are filled in when the module is linked.
+It tests the exact types of its arguments, unpacks them into slots, checks sizes and overlaps, runs `lms_inner` and boxes
+the results. What it does not recognise goes, untouched, to the object's next entry or to `self.__call__`: an entry never
+guesses and never explains. The words of `lms_here` are filled in when the module is linked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .abi import CONTEXT, VALUES, Module, offsets
 from .dims import Bind, equations
 from .native import Layout
 
-HERE = {"fail": 0, "box": 8, "module": 16}  # byte offsets in `lms_here`
+HERE = {"fail": 0, "box": 8, "done": 16, "module": 24}  # byte offsets in `lms_here`
 BUSY = 16384  # elements in the arguments from which on a call that loops gives up the GIL at once
 _LIMIT = (1 << 63) - 1
 
@@ -50,7 +50,7 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 @_Py_FalseStruct = external global i8
 @_Py_NoneStruct = external global i8
 @lms_ndarray = external global i8
-@lms_here = global [3 x ptr] zeroinitializer
+@lms_here = global [4 x ptr] zeroinitializer
 """
 
 
@@ -376,6 +376,9 @@ class _Entry:
         self.start(label)
 
     def finish(self, value: str) -> None:
+        if "lms_py_call" in self.module.callbacks and value != "null":
+            nothing = self.value(f"call ptr @lms_ask(ptr {self.load('ptr', '@lms_here', HERE['done'])}, ptr %context)")
+            self.line(f"call void @Py_DecRef(ptr {nothing})")
         self.line("call void @lms_finish(ptr %context)")
         self.line(f"ret ptr {value}")
 

@@ -53,7 +53,7 @@ class CompileError(RuntimeError):
 
 
 def optimise(text: str, opt: int = 3) -> llvm.ModuleRef:
-    """The module in this text, verified and optimised for this machine. `opt=0` is the fast tier: about 20 times quicker to compile.
+    """The module in this text, verified and optimised for this machine. `opt=0` is the fast tier, compiled 20 times quicker.
 
     Raises `CompileError` for text that is not a valid module.
     """
@@ -121,7 +121,7 @@ class Code:
 
     def __init__(self, tracker: llvm.ResourceTracker, exports: tuple[str, ...]) -> None:
         self._tracker = tracker
-        self.addresses = {name: tracker[name] for name in exports}
+        self.addresses: dict[str, int] = {name: tracker[name] for name in exports}
 
     def __getitem__(self, name: str) -> int:
         return self.addresses[name]

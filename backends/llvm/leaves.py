@@ -1,7 +1,7 @@
 """The slow path of a call: what arguments become, or why they cannot.
 
-The entry takes exact types only. Here an `int` becomes a `float` where one is asked for, an array that lies awkwardly is copied (and
-copied back if it is written to), a record is packed; and what does not fit is explained by the parameter's name.
+The entry takes exact types only. Here an `int` becomes a `float` where one is asked for, an array that lies awkwardly is
+copied (and copied back if it is written to), a record is packed; and what does not fit is explained by the parameter's name.
 """
 
 from __future__ import annotations
@@ -58,17 +58,19 @@ class Parameters:
         """The parameter in an error message."""
         return f"argument {self._names[k] or k} of {self.function.name}"
 
-    def convert(self, args: Sequence[Any]) -> Arguments:
-        """Arguments the entry takes.
+    def convert(self, args: Sequence[Any], capsules: bool = True) -> Arguments:
+        """Arguments the entry takes, records packed into capsules.
 
-        Raises `StagingTypeError` (a `TypeError`) for a wrong number, type, dtype or rank, `OverflowError` for an int that does not fit,
-        `ShapeError` (a `ValueError`) for sizes that disagree and `ValueError` for memory that cannot be written or that overlaps.
+        Raises `StagingTypeError` (a `TypeError`) for a wrong number, type, dtype or rank, `OverflowError` for an int that
+        does not fit, `ShapeError` (a `ValueError`) for sizes that disagree, and `ValueError` for memory that cannot be
+        written or that overlaps.
         """
         if len(args) != len(self.types):
             raise self._wrong(f"{self.function.name} takes {len(self.types)} arguments, found {len(args)}")
         out = Arguments([])
         for k, (t, arg) in enumerate(zip(self.types, args, strict=True)):
-            out.values.append(self._one(k, t, arg, out))
+            value = self._one(k, t, arg, out)
+            out.values.append(self._capsule(k, value, out) if capsules and isinstance(value, Record) else value)
         self._check_sizes(out.values)
         self._check_overlap(args)
         return out
@@ -84,10 +86,13 @@ class Parameters:
         if isinstance(t, ArrayType):
             return self._array(k, t, arg, out)
         if isinstance(t, SumType) and isinstance(arg, Record) and arg.type == t:
-            packed = Packed(arg)
-            out.keep.append(packed)
-            return _capsule(packed.address, self._capsule_names[k], None)
+            return arg
         raise self._wrong(f"{self.name(k)} is {t}, found {_describe(arg)}")
+
+    def _capsule(self, k: int, record: Record, out: Arguments) -> object:
+        packed = Packed(record)
+        out.keep.append(packed)
+        return _capsule(packed.address, self._capsule_names[k], None)
 
     def _scalar(self, k: int, t: Scalar, arg: Any) -> Any:
         if isinstance(arg, np.ndarray) and arg.ndim == 0:
@@ -98,8 +103,9 @@ class Parameters:
             fix = f"convert it: {'int' if t.is_int else 'float'}(...)" if isinstance(arg, str | np.ndarray) else ""
             raise self._wrong(f"{self.name(k)} is {t}, found {_describe(arg)}", fix)
         if t.is_int:
-            info, n = np.iinfo(t.dtype), int(arg)
-            if not info.min <= n <= info.max:
+            n = int(arg)
+            low = -(1 << (t.bits - 1)) if t.kind == "i" else 0
+            if not low <= n < low + (1 << t.bits):
                 raise OverflowError(f"{self.name(k)} is {t}: {n} does not fit")
             return n
         return bool(arg) if t.kind == "b" else complex(arg) if t.is_complex else float(arg)
@@ -162,8 +168,7 @@ class Parameters:
         for m in sorted(self.function.mut):
             for k, a in arrays:
                 if k != m and isinstance(args[m], np.ndarray) and np.may_share_memory(args[m], a):
-                    first, second = sorted((m, k))
-                    raise ValueError(f"{self.name(m)} is written to, and its memory overlaps that of {self.name(second if m == first else first)}")
+                    raise ValueError(f"{self.name(m)} is written to, and its memory overlaps that of {self.name(k)}")
 
 
 def _value(size: Size, bound: dict[str, tuple[int, str]]) -> int:

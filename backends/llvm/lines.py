@@ -133,7 +133,8 @@ class Lines:
     def call(self, callee: str, operands: tuple[V, ...], attributes: str = "") -> V:
         t = self.type("f")
         out = V(self, f"%v{len(self.lines)}", "f")
-        self.lines.append(f"  {out.name} = call {t} @{callee}({', '.join(f'{t} {v.name}' for v in operands)}) {attributes}".rstrip())
+        args = ", ".join(f"{t} {v.name}" for v in operands)
+        self.lines.append(f"  {out.name} = call {t} @{callee}({args}) {attributes}".rstrip())
         return out
 
     def fma(self, a: V | float, b: V | float, c: V | float) -> V:
@@ -191,7 +192,8 @@ class Lines:
     def ret_if(self, condition: V, x: V) -> None:
         """Return `x` where the condition holds, else go on. Loops turn this into a selection."""
         n, t = len(self.lines), self.type("f")
-        self.lines.append(f"  br i1 {condition.name}, label %then{n}, label %else{n}, !prof !{{!\"branch_weights\", i32 1048575, i32 1}}\n"
+        likely = '!prof !{!"branch_weights", i32 1048575, i32 1}'
+        self.lines.append(f"  br i1 {condition.name}, label %then{n}, label %else{n}, {likely}\n"
                           f"then{n}:\n  ret {t} {x.name}\nelse{n}:")
 
     @property

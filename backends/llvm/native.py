@@ -1,9 +1,9 @@
 """Objects whose call is native code: a type with a patchable code pointer, and the layout of CPython's and NumPy's objects.
 
-`NativeCallable` is a type made by CPython's own `PyType_FromSpec`. The word behind the object header is the instance's vectorcall
-function. While it is null, a call runs the Python method `__call__` of the subclass: the slow path. `set_entries` puts generated code
-there: the fast path. The next word points to a table of entries for other types of arguments, ended by null: an entry
-hands what it does not recognise to the one after it, and the last to `__call__`.
+`NativeCallable` is a type made by CPython's own `PyType_FromSpec`. The word behind the object header is the instance's
+vectorcall function. While it is null, a call runs the Python method `__call__` of the subclass: the slow path.
+`set_entries` puts generated code there: the fast path. The next word points to a table of entries for several types of
+arguments, ended by null: an entry hands what it does not recognise to the one after it, and the last to `__call__`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import ctypes
 import sys
 from collections.abc import Sequence
 from ctypes import c_char_p, c_int, c_ssize_t, c_uint, c_ulong, c_void_p, py_object
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,11 +66,8 @@ LAYOUT_HOLDS = _layout_holds()  # else generated entries are not used: calls go 
 
 def array_api(index: int) -> int:
     """A function or type of NumPy's C interface, by its place in the table."""
-    try:
-        from numpy._core._multiarray_umath import _ARRAY_API  # type: ignore[attr-defined]  # a capsule, without a stub
-    except ImportError:  # NumPy 1
-        from numpy.core._multiarray_umath import _ARRAY_API
-    return int(ctypes.cast(capsule_pointer(_ARRAY_API), ctypes.POINTER(c_void_p))[index] or 0)
+    core = import_module("numpy._core._multiarray_umath" if np.__version__ >= "2" else "numpy.core._multiarray_umath")
+    return int(ctypes.cast(capsule_pointer(core._ARRAY_API), ctypes.POINTER(c_void_p))[index] or 0)
 
 
 _capsule_name = ctypes.pythonapi.PyCapsule_GetName
@@ -95,7 +93,8 @@ class _Slot(ctypes.Structure):
 
 
 class _Spec(ctypes.Structure):
-    _fields_ = [("name", c_char_p), ("basicsize", c_int), ("itemsize", c_int), ("flags", c_uint), ("slots", ctypes.POINTER(_Slot))]
+    _fields_ = [("name", c_char_p), ("basicsize", c_int), ("itemsize", c_int), ("flags", c_uint),
+                ("slots", ctypes.POINTER(_Slot))]
 
 
 _TP_CALL, _TP_NEW, _TP_MEMBERS, _TP_DOC = 50, 65, 72, 56
@@ -146,7 +145,7 @@ class NativeCallable(_Callable):
 
 
 def _enable(cls: type) -> None:
-    """Say that instances of a Python subclass follow the vectorcall protocol: CPython takes the flag away from classes with `__call__`."""
+    """Let calls of a Python subclass's instances look for a vectorcall first: CPython assumes `__call__` replaces it."""
     if _FLAGS_AT is not None:
         flags = c_ulong.from_address(id(cls) + _FLAGS_AT)
         flags.value |= _HAVE_VECTORCALL
@@ -160,12 +159,12 @@ _enable(NativeCallable)
 
 
 def set_entries(obj: NativeCallable, addresses: Sequence[int], keepalive: object) -> None:
-    """Let calls of `obj` try the code at these addresses in order; `obj` keeps `keepalive` (the code's owners) until it dies itself.
+    """Let calls of `obj` try the code at these addresses in order; `obj` keeps `keepalive`, the code's owners.
 
     Code that was entered before stays alive with it: another thread may still be inside.
     """
     table = (c_void_p * (len(addresses) + 1))(*addresses, None)
-    obj.__dict__.setdefault("_code", []).append((table, keepalive))
+    obj.__dict__.setdefault("_entered", []).append((table, keepalive))
     if LAYOUT_HOLDS and _FLAGS_AT is not None:
         c_void_p.from_address(id(obj) + TABLE_AT).value = ctypes.addressof(table)
         c_void_p.from_address(id(obj) + POINTER_AT).value = addresses[0] if addresses else None

@@ -1,8 +1,8 @@
 """Ctrl-C and the GIL: the function that long loops call now and then, as LLVM text.
 
-A counter, then the clock, then the GIL: most polls only find that little time has passed and set the interval for the next. A call
-that turns out to be long gives up the GIL at its first slow poll, so short calls never pay for releasing it. Signals are looked at
-every 50 ms; a Python handler that raises (Ctrl-C does) unwinds the call.
+A counter, then the clock, then the GIL: most polls only find that little time has passed and set the interval for the
+next. A call that turns out to be long gives up the GIL at its first slow poll, so short calls never pay for releasing it.
+Signals are looked at every 50 ms; a Python handler that raises (Ctrl-C does) unwinds the call.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from .abi import NODE_FIELDS, offsets
 
 LENT = -1  # the count of references of nodes that the caller owns
 
-_FORMATS = {"bool": "?7x", "i8": "b7x", "i16": "h6x", "i32": "i4x", "i64": "q", "u8": "B7x", "u16": "H6x", "u32": "I4x", "u64": "Q",
-            "f32": "f4x", "f64": "d", "c64": "f4xf4x", "c128": "dd"}
+_FORMATS = {"bool": "?7x", "i8": "b7x", "i16": "h6x", "i32": "i4x", "i64": "q",
+            "u8": "B7x", "u16": "H6x", "u32": "I4x", "u64": "Q", "f32": "f4x", "f64": "d", "c64": "f4xf4x", "c128": "dd"}
 
 
 def _format(t: Type) -> str:
@@ -165,7 +165,7 @@ def _copied_memory(dtype: np.dtype[Any], data: int, shape: tuple[int, ...], step
             size *= n
     low = data + sum(min(0, (n - 1) * s) for n, s in zip(shape, strides, strict=True))
     high = data + sum(max(0, (n - 1) * s) for n, s in zip(shape, strides, strict=True)) + dtype.itemsize
-    memory = (ctypes.c_char * (high - low)).from_address(low)
+    memory = memoryview((ctypes.c_char * (high - low)).from_address(low))
     return np.ndarray(shape, dtype, memory, data - low, strides).copy(order="C")
 
 

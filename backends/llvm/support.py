@@ -139,7 +139,8 @@ lent:
   %foreign = icmp eq ptr %owner, null
   br i1 %foreign, label %copy, label %mine
 copy:
-  %view = call ptr @lms_numpy_new(ptr @lms_ndarray, i32 %rank, ptr %dims, i32 %number, ptr %steps, ptr %data, i32 0, i32 1280, ptr null)
+  %view = call ptr @lms_numpy_new(ptr @lms_ndarray, i32 %rank, ptr %dims, i32 %number, ptr %steps, ptr %data, i32 0,
+                                  i32 1280, ptr null)
   %unmade = icmp eq ptr %view, null
   br i1 %unmade, label %failed, label %copied
 copied:
@@ -169,7 +170,8 @@ pay:
 out:
   ret ptr %new
 wrap:
-  %array = call ptr @lms_numpy_new(ptr @lms_ndarray, i32 %rank, ptr %dims, i32 %number, ptr %steps, ptr %data, i32 0, i32 1281, ptr null)
+  %array = call ptr @lms_numpy_new(ptr @lms_ndarray, i32 %rank, ptr %dims, i32 %number, ptr %steps, ptr %data, i32 0,
+                                   i32 1281, ptr null)
   %capsule = call ptr @PyCapsule_New(ptr %owner, ptr @name, ptr @give_capsule)
   %a = icmp eq ptr %array, null
   %b = icmp eq ptr %capsule, null

@@ -220,8 +220,8 @@ POLYNOMIALS: dict[str, Callable[[Lines], V]] = {
 
 # ------------------------------------------------------------------------------------------------------- libraries
 
-_MVEC1 = ("acos acosh asin asinh atan atanh cbrt cos cosh erf erfc exp exp10 exp2 expm1 log log10 log1p log2 "
-          "sin sinh tan tanh").split()
+_MVEC1 = ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cos", "cosh", "erf", "erfc", "exp", "exp10", "exp2",
+          "expm1", "log", "log10", "log1p", "log2", "sin", "sinh", "tan", "tanh")
 _MVEC2 = ("atan2", "hypot", "pow")
 _LIBM1 = (*_MVEC1, "lgamma")
 _BINARY = frozenset(_MVEC2)
