@@ -151,6 +151,8 @@ def _nodes(block: Block) -> Iterator[tuple[Block, Node]]:
 
 def known_size(b: Builder, size: Size) -> Value | None:
     """The value of a dimension where the builder stands, if it is known there."""
+    if not b.scopes:
+        return None
     if isinstance(size, int):
         return b.const(size)
     for scope in reversed(b.scopes):
