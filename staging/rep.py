@@ -59,7 +59,7 @@ class Rep:
     def shape(self) -> tuple[Any, ...]:
         """Sizes by axis: ints where they are known now, else `Rep`s of type `i64`."""
         t = self.type
-        return tuple(d if isinstance(d, int) else Rep(current().dim(self.value, k))
+        return tuple(d if isinstance(d, int) else Weak(current().dim(self.value, k))
                      for k, d in enumerate(t.dims)) if isinstance(t, ArrayType) else ()
 
     @property
