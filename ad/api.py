@@ -1,0 +1,243 @@
+"""Derivatives as functions of staged code: each stages the function it is given, and leaves a `vjp` or `jvp` node.
+
+`differentiate` expands the nodes when the program is compiled. What the function uses of the code around it becomes
+further operands, so derivatives nest without confusion: d/dx (x * d/dy (x + y)) is 1.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lms.core import primitives as p
+from lms.core.builder import current
+from lms.core.errors import StagingTypeError, here
+from lms.core.ir import Value
+from lms.core.types import ArrayType, Scalar, Type, is_differentiable
+from lms.staging import functions, trees
+from lms.staging.arguments import Later, Signature
+from lms.staging.functions import Call
+from lms.staging.joins import describe
+from lms.staging.rep import Rep, lift_value
+
+Argnums = int | str | Sequence[int | str]
+
+
+def plain(f: Callable[..., Any]) -> tuple[Callable[..., Any], Signature]:
+    """What is run to stage a function, staged already or not, and its signature."""
+    signature = getattr(f, "signature", None)
+    if isinstance(signature, Signature):
+        return f.body, signature  # type: ignore[attr-defined]  # what is staged has both
+    return f, Signature(f)
+
+
+def prepare(f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Call, Signature]:
+    """The function of the program for these arguments, staged and not called."""
+    body, signature = plain(f)
+    return functions.prepare(body, signature, args, kwargs), signature
+
+
+# ------------------------------------------------------------------------------------------------- reverse
+
+
+def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that gives what `f` gives, and the gradient of its float result.
+
+    The gradient is a container like the argument; what is no float has None. With `has_aux`, `f` gives the float and
+    something else, and so does the value. Raises `StagingTypeError` for an argument without floats, or another result.
+    """
+
+    @functools.wraps(f)
+    def valued(*args: Any, **kwargs: Any) -> Any:
+        call, signature = prepare(f, args, kwargs)
+        seeds = _seed_one(call, signature, has_aux)
+        selected = [select(call, signature, n) for n in numbers(argnums)]
+        value, gradients = pull(call, [k for s in selected for k in s.positions], seeds)
+        rest = iter(gradients)
+        found = tuple(like(s.spec, rest) for s in selected)
+        return value, found if _several(argnums) else found[0]
+
+    return valued
+
+
+def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The gradient of a function whose result is one float; see `value_and_grad`. With `has_aux`: gradient, and the rest."""
+    valued = value_and_grad(f, argnums, has_aux)
+
+    @functools.wraps(f)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, found = valued(*args, **kwargs)
+        return (found, value[1]) if has_aux else found
+
+    return gradient
+
+
+def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """What `f` gives, and a function from a cotangent of that to the cotangents of the arguments, a tuple of them.
+
+    The second may be called any number of times; it works on copies of the arrays it was given.
+    """
+    call, signature = prepare(f, primals, {})
+    b = current()
+    kept = tuple(b.emit1(p.array.copy, v) if isinstance(v.type, ArrayType) else v for v in call.operands)
+    selected = [select(call, signature, name, strict=False) for name in call.bound.spec]
+
+    def pullback(cotangent: Any) -> tuple[Any, ...]:
+        given = [x for x, t in zip(trees.flatten(cotangent)[0], _leaf_types(call), strict=False) if is_differentiable(t)]
+        seeds = [_converted(x, t) for x, t in zip(given, filter(is_differentiable, call.types), strict=True)]
+        operands = [b.emit1(p.array.copy, v) if isinstance(v.type, ArrayType) else v for v in kept]
+        wrt = [k for s in selected for k in s.positions]
+        _, gradients = pull(call, wrt, seeds, operands)
+        rest = iter(gradients)
+        return tuple(like(s.spec, rest) for s in selected)
+
+    return call.emit(), pullback
+
+
+def pull(call: Call, wrt: Sequence[int], seeds: Sequence[Value], operands: Sequence[Value] | None = None) -> tuple[Any, list[Rep]]:
+    """Emit a `vjp` node: the function's result, and the cotangents of the operands at the positions `wrt`."""
+    out = current().emit(p.control.vjp, *(call.operands if operands is None else operands), *seeds,
+                         callee=call.function.name, wrt=tuple(wrt), types=call.types)
+    n = len(call.types)
+    return call.rebuild(out[:n]), list(map(Rep, out[n:]))
+
+
+def _seed_one(call: Call, signature: Signature, has_aux: bool) -> list[Value]:
+    """Cotangents of the results: one for the float, zero for what comes with it."""
+    first = call.types[0] if call.types else None
+    floats = [t for t in call.types if is_differentiable(t)]
+    if not (isinstance(first, Scalar) and first.is_float) or (len(call.types) > 1 and not has_aux):
+        raise StagingTypeError(f"grad takes a function whose result is one float; {signature.name} gives {_shown(call.types)}", here(),
+                               fix="sum it up, or use `lms.vjp`; with `has_aux=True` the float may come with something else")
+    return [_zero(call, t, k) if k else current().const(1.0, first) for k, t in enumerate(floats)]
+
+
+def _zero(call: Call, t: Type, position: int) -> Value:
+    if isinstance(t, Scalar):
+        return current().const(0.0, t)
+    raise StagingTypeError(f"the second result of a function with `has_aux` holds {t}, whose size is known later", here(),
+                           fix="wrap it in lms.stop_gradient")
+
+
+def _shown(types: Sequence[Type]) -> str:
+    return ", ".join(map(str, types)) or "nothing"
+
+
+def _leaf_types(call: Call) -> tuple[Type, ...]:
+    return call.types
+
+
+def _converted(x: Any, t: Type) -> Value:
+    return lift_value(x, t if isinstance(t, Scalar) else None)
+
+
+# ------------------------------------------------------------------------------------------------- forward
+
+
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """What `f` gives at `primals`, and its derivative in the direction `tangents`, containers like the primals."""
+    call, signature = prepare(f, tuple(primals), {})
+    selected = [select(call, signature, name, strict=False) for name in call.bound.spec]
+    wrt = [k for s in selected for k in s.positions]
+    directions = _directions(call, signature, selected, tangents)
+    out = current().emit(p.control.jvp, *call.operands, *directions, callee=call.function.name, wrt=tuple(wrt), types=call.types)
+    n = len(call.types)
+    return call.rebuild(out[:n]), _tangent(call.result, iter(out[n:]))
+
+
+def _directions(call: Call, signature: Signature, selected: Sequence[Selected], tangents: Sequence[Any]) -> list[Value]:
+    if len(tangents) != len(selected):
+        raise StagingTypeError(f"{signature.name} takes {len(selected)} arguments, found {len(tangents)} tangents", here())
+    out: list[Value] = []
+    for s, tangent in zip(selected, tangents, strict=True):
+        leaves = _float_leaves(s.spec, tangent)
+        out += [_converted(x, call.arguments[k].type) for x, k in zip(leaves, s.positions, strict=True)]
+    return out
+
+
+def _float_leaves(spec: Any, tangent: Any) -> list[Any]:
+    """The parts of a tangent that stand beside floats."""
+    if isinstance(spec, Later):
+        return [tangent] if is_differentiable(spec.type) else []
+    if not isinstance(spec, trees.Tree):
+        return []
+    found = trees.children(tangent)
+    parts = found[2] if found is not None else [None] * len(spec.parts)
+    return [leaf for part, x in zip(spec.parts, parts, strict=True) for leaf in _float_leaves(part, x)]
+
+
+def _tangent(spec: Any, rest: Any) -> Any:
+    """The tangent of a result: a container like it, None for what is no float."""
+    return like(spec, map(Rep, rest))
+
+
+# ---------------------------------------------------------------------------------- arguments by number or name
+
+
+class Selected:
+    """An argument that is differentiated: how it is made up, and where its float leaves stand among the operands."""
+
+    def __init__(self, spec: Any, first: int) -> None:
+        self.spec = spec
+        leaves = list(_leaves(spec))
+        self.positions = [first + k for k, leaf in enumerate(leaves) if is_differentiable(leaf.type)]
+
+
+def _leaves(spec: Any) -> Any:
+    if isinstance(spec, Later):
+        yield spec
+    elif isinstance(spec, trees.Tree):
+        for part in spec.parts:
+            yield from _leaves(part)
+
+
+def numbers(argnums: Argnums) -> list[int | str]:
+    return [argnums] if isinstance(argnums, int | str) else list(argnums)
+
+
+def _several(argnums: Argnums) -> bool:
+    return not isinstance(argnums, int | str)
+
+
+def select(call: Call, signature: Signature, which: int | str, strict: bool = True) -> Selected:
+    """The argument of that number or name. Raises `StagingTypeError` where there is none, or none that holds a float."""
+    places = {}
+    first = 0
+    for name, spec in _arguments(call):
+        places[name] = Selected(spec, first)
+        first += len(list(_leaves(spec)))
+    names = list(places)
+    name = which if isinstance(which, str) else names[which] if -len(names) <= which < len(names) else None
+    if name not in places:
+        raise StagingTypeError(f"{signature.name} has no argument {which!r}: it takes {', '.join(names)}", here())
+    found = places[name]
+    if strict and not found.positions:
+        what = found.spec.value if hasattr(found.spec, "value") else found.spec
+        raise StagingTypeError(f"the argument {name!r} of {signature.name} holds no float to differentiate: it is {_described(what)}",
+                               here(), fix="differentiate by another argument (`argnums`), or pass a float")
+    return found
+
+
+def _arguments(call: Call) -> list[tuple[str, Any]]:
+    """The arguments by name; those of `*args` one by one."""
+    out: list[tuple[str, Any]] = []
+    for name, spec in call.bound.spec.items():
+        out.append((name, spec))
+    return out
+
+
+def _described(x: Any) -> str:
+    return str(x.type) if isinstance(x, Later) else "a container without floats" if isinstance(x, trees.Tree) else describe(x)
+
+
+def like(spec: Any, rest: Any) -> Any:
+    """A container as `spec` describes it, of the next values for its floats and None for everything else."""
+    if isinstance(spec, Later):
+        return next(rest) if is_differentiable(spec.type) else None
+    if isinstance(spec, trees.Tree):
+        return trees.rebuild(spec.cls, spec.keys, [like(part, rest) for part in spec.parts], spec.extra)
+    return None
+
+
+__all__ = ["grad", "jvp", "value_and_grad", "vjp"]
