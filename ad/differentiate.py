@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.effects import Effects
 from lms.core.errors import StagingError
 from lms.core.ir import Node, Program, walk
 from lms.passes.base import Pass, run
@@ -35,7 +36,17 @@ class Differentiate:
             reverse, forward = ReverseMode(program), ForwardMode(program)
             for node in ready:
                 (reverse if node.op is p.control.vjp else forward).expand(node)
+            declare_writes(program)
         return program
+
+
+def declare_writes(program: Program) -> None:
+    """Say of the functions that were made which parameters they write to."""
+    effects = Effects(program)
+    for function in program.functions.values():
+        if function.name != program.entry:
+            changed = effects.changed(function)
+            function.mut |= frozenset(k for k, v in enumerate(function.body.params) if v in changed)
 
 
 def derivatives(program: Program) -> Iterator[Node]:
