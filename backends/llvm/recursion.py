@@ -172,7 +172,6 @@ got{k}:
     sources = ", ".join(f"[ %m{k}, %got{k} ]" for k in range(len(RESERVED)))
     return f"""declare ptr @mmap(ptr, i64, i32, i32, i32, i64)
 declare i32 @munmap(ptr, i64)
-@lms_stack = external global ptr
 
 define internal ptr @lms_stack_acquire(ptr %ctx) noinline nounwind {{
 entry:
