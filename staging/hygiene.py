@@ -1,0 +1,116 @@
+"""What runs now must not pretend to run later: changes of objects made outside the block that is being staged.
+
+Objects made by staged code are remembered with their block. Changing any other object is an error, for it would
+happen once, while staging, however often the block runs.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Callable
+from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodType, ModuleType
+from typing import Any, NoReturn
+
+import numpy as np
+
+from lms.core.builder import current, staging
+from lms.core.errors import StagingError, here
+from lms.core.ir import Block
+
+from .blocks import blocks, home, inside
+from .rep import Rep
+
+_VALUES = (bool, int, float, complex, str, bytes, tuple, frozenset, range, slice, type(None), type, FunctionType, BuiltinFunctionType,
+           BuiltinMethodType, MethodType, ModuleType, np.generic, Rep)
+
+MUTATORS = frozenset((
+    "append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse", "add", "discard", "update", "setdefault", "popitem",
+    "appendleft", "popleft", "extendleft", "rotate", "difference_update", "intersection_update", "symmetric_difference_update",
+    "__setitem__", "__delitem__", "__iadd__", "send", "__next__", "fill", "put", "itemset", "partition"))
+
+_FIXES = {"append": "store into an array made before: `out[i] = x`, or carry a count", "update": "carry a variable, or return the new value"}
+
+
+def made(x: Any) -> Any:
+    """`x`, which was made in the block that is being filled."""
+    if staging() and not isinstance(x, _VALUES):
+        b = current()
+        blocks(b).made[id(x)] = x, home(b)
+    return x
+
+
+def made_by_call(x: Any) -> Any:
+    """The result of a call, which is new if nobody else holds it."""
+    if not isinstance(x, _VALUES) and sys.getrefcount(x) <= 3:  # this name, the caller's, and the question itself
+        return made(x)
+    return x
+
+
+def is_made_here(x: Any) -> bool:
+    b = current()
+    known = blocks(b).made.get(id(x))
+    return known is not None and known[1] is home(b)
+
+
+def may_change(x: Any, how: str = "") -> Any:
+    """`x`, an object of now that is about to be changed."""
+    if not staging() or isinstance(x, Rep) or is_made_here(x):
+        return x
+    refuse(x, how)
+
+
+def refuse(x: Any, how: str) -> NoReturn:
+    kind = type(x).__name__
+    article = "an" if kind[0] in "aeiouAEIOU" else "a"
+    where = "the staged `if` or loop" if inside(current()) else "the staged function"
+    fix = _FIXES.get(how, "carry the value in a variable that the block assigns, or store it in an array")
+    raise StagingError(f"this changes {article} {kind} made outside {where}: it would happen once, while staging", here(), fix=fix)
+
+
+def assigns_global(name: str) -> None:
+    """A global is about to be assigned."""
+    if staging():
+        raise StagingError(f"the global {name!r} is assigned in staged code: it would happen once, while staging", here(),
+                           fix="return the new value, or pass a `Mut` array")
+
+
+def assigns_nonlocal(name: str, where: Block | None) -> None:
+    """A variable of the function around is about to be assigned; it lives in the block `where`."""
+    if staging() and where is not home(current()):
+        raise StagingError(f"{name!r} belongs to a function around and is assigned in a block that runs later", here(),
+                           fix="return the new value and assign it where the variable is")
+
+
+# -------------------------------------------------------------------------------------------- impure calls
+
+_IMPURE: dict[Any, str] = {
+    input: "read before, and pass what was read",
+    open: "read before, and pass what was read",
+    time.time: "measure outside the staged function", time.perf_counter: "measure outside the staged function",
+    time.monotonic: "measure outside the staged function", time.process_time: "measure outside the staged function",
+    time.sleep: "wait outside the staged function",
+}
+_MODULES = ("random", "numpy.random", "numpy.random.mtrand", "numpy.random._generator", "secrets")
+
+
+def check_call(f: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    """Refuse a call of Python's that changes something outside, or that gives another answer each time."""
+    owner = getattr(f, "__self__", None)
+    name = getattr(f, "__name__", "")
+    if isinstance(owner, random.Random | np.random.Generator | np.random.RandomState) or (
+            getattr(f, "__module__", None) in _MODULES and not isinstance(f, type)):
+        raise StagingError(f"`{name}` draws once, while staging, and the program would use that number for ever", here(),
+                           fix="use `lms.random` with a key, or pass the numbers as an argument")
+    if f is next and args:
+        may_change(args[0])
+    try:
+        fix = _IMPURE.get(f)
+    except TypeError:  # an unhashable callable
+        return
+    if fix is not None:
+        raise StagingError(f"`{name}` runs once, while staging", here(), fix=fix)
+    if owner is not None and name in MUTATORS and not isinstance(owner, Rep | ModuleType | type) and isinstance(
+            f, BuiltinFunctionType | BuiltinMethodType):
+        may_change(owner, name)

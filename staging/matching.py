@@ -1,0 +1,202 @@
+"""What patterns mean: on values of now as in Python, on staged records and numbers as tests that run later.
+
+A pattern is a tuple of its kind and its parts, as `source_match.py` writes it. Whatever part of the subject a pattern looks at
+is looked up where it is needed, inside the block that has made sure of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lms.core.builder import current
+from lms.core.errors import Span, StagingError, StagingTypeError, here
+from lms.core.types import SumType, bool_
+
+from . import records
+from .control import Dead, Logic, truth
+from .joins import describe
+from .rep import Rep
+
+Subject = Callable[[], Any]
+_SELF_MATCHING = (bool, bytearray, bytes, dict, float, frozenset, int, list, set, str, tuple)
+
+
+class Match:
+    """A `match` statement: its cases are tried in order."""
+
+    def __init__(self, subject: Any) -> None:
+        self.subject = subject
+        self.bound: dict[str, Subject] = {}
+        self.staged = isinstance(subject, Rep)
+        self.left = set(range(len(subject.type.constructors))) if self.staged and isinstance(subject.type, SumType) else None
+
+    def case(self, pattern: tuple[Any, ...], guarded: bool) -> Any:
+        """Whether the subject fits: a bool of now or of later."""
+        self.bound = {}
+        if self.left is not None and (tags := _alternatives(self.subject, pattern)) is not None:
+            mine = self.left & tags
+            only = mine == self.left
+            if not guarded:
+                self.left -= tags
+            if only:  # no other alternative is left
+                self._bind(pattern)
+                return True
+            if not mine:
+                return False
+        return self._fits(pattern, lambda: self.subject)
+
+    def get(self, name: str) -> Any:
+        """What a name of the last case is bound to."""
+        return self.bound[name]()
+
+    def let(self, value: Any) -> bool:
+        """Has bound a name, for a guard."""
+        return True
+
+    def unmatched(self) -> None:
+        """No case fits."""
+        if self.left is None:
+            return
+        if self.left:
+            names = ", ".join(self.subject.type.constructors[k].name for k in sorted(self.left))
+            raise StagingError(f"this `match` has no case for {names}", here(), fix=f"add `case {names.split(',')[0]}(...)`, or `case _`")
+        b = current()
+        from lms.core import primitives as p
+
+        b.emit(p.control.check, b.const(False, bool_), error="RuntimeError", message="no case matches")
+        raise Dead(b)
+
+    # -------------------------------------------------------------------------------------- patterns
+
+    def _bind(self, pattern: tuple[Any, ...]) -> None:
+        assert self._fits(pattern, lambda: self.subject, sure=True) is True
+
+    def _fits(self, pattern: tuple[Any, ...], x: Subject, sure: bool = False) -> Any:
+        kind, *parts = pattern
+        match kind:
+            case "as":
+                inner, name = parts
+                fits = True if inner is None else self._fits(inner, x, sure)
+                if name is not None:
+                    self.bound[name] = x
+                return fits
+            case "value":
+                return truth(x() == parts[0])
+            case "is":
+                return x() is parts[0] if not isinstance(x(), Rep) else _is(x(), parts[0])
+            case "or":
+                return self._any(parts[0], x)
+            case "class":
+                return self._class(x, *parts, sure=sure)
+            case "sequence":
+                return self._sequence(parts[0], x)
+            case "mapping":
+                return self._mapping(x, *parts)
+        raise AssertionError(kind)
+
+    def _any(self, patterns: Sequence[tuple[Any, ...]], x: Subject) -> Any:
+        fits: Any = False
+        for pattern in patterns:
+            fits = _decide(False, fits, lambda pattern=pattern: self._fits(pattern, x))  # type: ignore[misc]  # a default, not a parameter
+        return fits
+
+    def _all(self, fits: Any, tests: Sequence[tuple[tuple[Any, ...], Subject]]) -> Any:
+        for pattern, part in tests:
+            fits = _decide(True, fits, lambda pattern=pattern, part=part: self._fits(pattern, part))  # type: ignore[misc]  # as above
+        return fits
+
+    def _class(self, x: Subject, cls: Any, positional: Sequence[Any], names: Sequence[str], named: Sequence[Any], sure: bool) -> Any:
+        value = x()
+        if isinstance(value, Rep) and isinstance(value.type, SumType):
+            return self._record(x, value, cls, positional, names, named, sure)
+        fits = is_instance(value, cls)
+        if fits is False or not positional and not names:
+            return fits
+        if cls in _SELF_MATCHING:
+            return self._all(fits, [(positional[0], x)] if positional else [])
+        attributes = [*getattr(cls, "__match_args__", ())[: len(positional)], *names]
+        if len(attributes) < len(positional) + len(names):
+            raise TypeError(f"{cls.__name__}() accepts {len(getattr(cls, '__match_args__', ()))} positional sub-patterns ({len(positional)} given)")
+        if not all(hasattr(value, a) for a in attributes):
+            return False
+        tests = [(pattern, lambda a=a: getattr(x(), a)) for pattern, a in zip((*positional, *named), attributes, strict=True)]
+        return self._all(fits, tests)
+
+    def _record(self, x: Subject, value: Rep, cls: Any, positional: Sequence[Any], names: Sequence[str], named: Sequence[Any],
+                sure: bool) -> Any:
+        t = value.type
+        assert isinstance(t, SumType)
+        tag = next((k for k, c in enumerate(records.classes_of(t)) if c is cls), None)
+        if tag is None:
+            raise StagingTypeError(f"{getattr(cls, '__name__', cls)} is no alternative of {t}", here())
+        fields = [name for name, _ in t.constructors[tag].fields]
+        if len(positional) > len(fields):
+            raise StagingTypeError(f"{cls.__name__} has {len(fields)} fields, found {len(positional)} patterns", here())
+        attributes = [*fields[: len(positional)], *names]
+        tests = [(pattern, lambda a=a: records.project(x(), tag, a)) for pattern, a in zip((*positional, *named), attributes, strict=True)]
+        return self._all(True if sure else records.is_instance(value, cls), tests)
+
+    def _sequence(self, patterns: Sequence[tuple[Any, ...]], x: Subject) -> Any:
+        value = x()
+        if isinstance(value, Rep) or not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray):
+            if isinstance(value, Rep):
+                raise StagingTypeError(f"{describe(value)} cannot be matched as a sequence", here(), fix="index it")
+            return False
+        star = next((k for k, p in enumerate(patterns) if p[0] == "star"), None)
+        if len(value) != len(patterns) if star is None else len(value) < len(patterns) - 1:
+            return False
+        if star is None:
+            return self._all(True, [(p, lambda k=k: x()[k]) for k, p in enumerate(patterns)])
+        after = len(patterns) - star - 1
+        if (name := patterns[star][1]) is not None:
+            self.bound[name] = lambda: list(x()[star: len(value) - after])
+        head = [(p, lambda k=k: x()[k]) for k, p in enumerate(patterns[:star])]
+        tail = [(p, lambda k=k: x()[k - after]) for k, p in enumerate(patterns[star + 1:])]
+        return self._all(True, [*head, *tail])
+
+    def _mapping(self, x: Subject, keys: Sequence[Any], patterns: Sequence[tuple[Any, ...]], rest: str | None) -> Any:
+        value = x()
+        if not isinstance(value, Mapping) or not all(key in value for key in keys):
+            return False
+        if rest is not None:
+            self.bound[rest] = lambda: {k: v for k, v in x().items() if k not in keys}
+        return self._all(True, [(p, lambda key=key: x()[key]) for key, p in zip(keys, patterns, strict=True)])
+
+
+def is_instance(x: Any, cls: Any) -> Any:
+    """`isinstance(x, cls)`, where a staged number is what its type says."""
+    if not isinstance(x, Rep):
+        return isinstance(x, cls)
+    if isinstance(x.type, SumType):
+        return records.is_instance(x, cls)
+    if x.ndim:
+        return False
+    return {"b": bool, "i": int, "u": int, "f": float, "c": complex}[x.dtype.kind] is cls
+
+
+def _is(x: Rep, singleton: Any) -> Any:
+    if singleton is None:
+        return isinstance(x.type, SumType) and records.is_instance(x, type(None))
+    return x.type == bool_ and truth(x == singleton)
+
+
+def _alternatives(x: Rep, pattern: tuple[Any, ...]) -> set[int] | None:
+    """The alternatives that surely fit, whatever their fields; None if that depends on the fields."""
+    kind, *parts = pattern
+    t = x.type
+    assert isinstance(t, SumType)
+    if kind == "as":
+        return set(range(len(t.constructors))) if parts[0] is None else _alternatives(x, parts[0])
+    if kind == "class" and all(p[0] == "as" and p[1] is None for p in (*parts[1], *parts[3])):
+        return {k for k, c in enumerate(records.classes_of(t)) if c is parts[0]} or None
+    if kind == "or":
+        found = [_alternatives(x, p) for p in parts[0]]
+        return None if any(f is None for f in found) else set().union(*(f for f in found if f is not None))
+    return None
+
+
+def _decide(both: bool, left: Any, right: Callable[[], Any]) -> Any:
+    """`left and right()`, or `left or right()`, in the order of patterns."""
+    logic = Logic(here() or Span("<unknown>", 0), both, left)
+    return logic.meet(truth(right()) if logic.open() else None)

@@ -1,0 +1,373 @@
+"""What rewritten code calls: one `Runtime` for each virtualised function, with the places of its constructs.
+
+Nothing here needs a program: outside staging every construct does what Python does.
+"""
+
+from __future__ import annotations
+
+import builtins
+import operator
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from lms.core import primitives as p
+from lms.core.builder import current, staging
+from lms.core.errors import LmsError, Span, StagingError, StagingTypeError, here
+from lms.core.ir import Block, Value, walk
+from lms.core.types import ArrayType
+
+from . import control, hygiene, iterables, loops, matching, messages, state
+from .blocks import blocks, close_block, home, inside, open_block
+from .control import Branch, Choice, Dead, Logic, Site
+from .joins import describe
+from .rep import Rep, lift_value
+
+
+class _Open(threading.local):
+    """Expressions under evaluation, innermost last: choices, comparisons, comprehensions."""
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+
+
+_open = _Open()
+
+
+class Kept:
+    """The operand that two comparisons of a chain share."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Attempt:
+    """A `try` statement: it catches what is raised now. What may be raised later cannot be caught."""
+
+    def __init__(self) -> None:
+        self.b = current() if staging() else None
+        self.depth = len(_open.stack)
+        if self.b is not None:
+            self.block: Block = self.b.block
+            self.before = len(self.block.nodes)
+
+    def caught(self) -> None:
+        """In a handler: errors of staging are not the user's to catch."""
+        if isinstance(sys.exception(), LmsError | Dead):
+            raise  # noqa: PLE0704  # what is being handled
+        del _open.stack[self.depth:]
+        if self.b is not None:
+            opened = blocks(self.b).opened
+            while self.b.block is not self.block and opened:
+                close_block(self.b, opened[-1][0])
+
+    def check(self) -> None:
+        """After the body: refuse what may be raised later."""
+        if self.b is None:
+            return
+        for node in walk(Block(nodes=self.block.nodes[self.before:])):
+            if node.op.effect.raises or node.op is p.control.call:
+                raise StagingError("this may raise later, when nobody is there to catch it: `try` catches what is raised now",
+                                   node.span, fix="test the condition before, with `if`")
+
+
+class Place:
+    """An attribute or item that `op=` changes; its value is read before the right side is evaluated."""
+
+    def __init__(self, owner: Any, key: Any) -> None:
+        self.owner, self.key = owner, key
+        self.old = self.read()
+
+    def read(self) -> Any:
+        return self.owner[self.key]
+
+    def write(self, value: Any) -> None:
+        hygiene.may_change(self.owner)[self.key] = value
+
+
+class AttributePlace(Place):
+    def read(self) -> Any:
+        return getattr(self.owner, self.key)
+
+    def write(self, value: Any) -> None:
+        setattr(hygiene.may_change(self.owner), self.key, value)
+
+
+_OPERATORS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
+    "Add": (operator.iadd, operator.add), "Sub": (operator.isub, operator.sub), "Mult": (operator.imul, operator.mul),
+    "Div": (operator.itruediv, operator.truediv), "FloorDiv": (operator.ifloordiv, operator.floordiv), "Mod": (operator.imod, operator.mod),
+    "Pow": (operator.ipow, operator.pow), "MatMult": (operator.imatmul, operator.matmul), "BitAnd": (operator.iand, operator.and_),
+    "BitOr": (operator.ior, operator.or_), "BitXor": (operator.ixor, operator.xor), "LShift": (operator.ilshift, operator.lshift),
+    "RShift": (operator.irshift, operator.rshift),
+}
+
+
+def inplace(op: str, x: Any, y: Any) -> Any:
+    """`x op= y`: arrays and lists are changed where they are, everything else is made anew."""
+    change, make = _OPERATORS[op]
+    if isinstance(x, Rep):
+        if isinstance(x.type, ArrayType):
+            x[...] = make(x, y)
+            return x
+        return make(x, y)
+    if staging() and hasattr(type(x), f"__{change.__name__.strip('_')}__") and not isinstance(x, hygiene._VALUES):
+        if isinstance(y, Rep) and hasattr(x, "dtype"):
+            return make(x, y)
+        hygiene.may_change(x)
+    return change(x, y)
+
+
+def change(place: Place, op: str, value: Any) -> None:
+    """`place op= value`."""
+    new = inplace(op, place.old, value)
+    if new is not place.old or not isinstance(new, Rep):
+        place.write(new)
+
+
+# ----------------------------------------------------------------------------------------------- calls
+
+
+def call(f: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """A call in staged code."""
+    if not staging():
+        return f(*args, **kwargs)
+    if (special := _SPECIAL.get(f) if _hashable(f) else None) is not None:
+        return special(*args, **kwargs)
+    if f in _FRAMES if _hashable(f) else False:
+        raise StagingError(f"`{f.__name__}` looks at a frame or at text, which staging rewrites", here(), fix="name the variables")
+    hygiene.check_call(f, args)
+    if _own_init(f):
+        new = f.__new__(f)
+        hygiene.made(new)
+        call(f.__init__, new, *args, **kwargs)
+        return new
+    from .calls import staged_call
+
+    return hygiene.made_by_call(staged_call(f, args, kwargs))
+
+
+_SPECIAL: dict[Any, Callable[..., Any]] = {
+    print: messages.print_later, range: iterables.range_, enumerate: iterables.enumerate_, reversed: iterables.reversed_,
+    zip: iterables.zip_, map: iterables.map_, isinstance: matching.is_instance,
+}
+_FRAMES = frozenset((builtins.locals, builtins.vars, builtins.eval, builtins.exec))
+
+
+def _hashable(f: Any) -> bool:
+    return getattr(type(f), "__hash__", None) is not None and not isinstance(f, Rep)
+
+
+def _own_init(f: Any) -> bool:
+    """Whether `f` is a class made in Python whose `__init__` was written by its user, and nothing else."""
+    return (type(f) is type and f.__new__ is object.__new__ and hasattr(f.__init__, "__code__")
+            and not f.__init__.__code__.co_filename.startswith("<string"))
+
+
+# ----------------------------------------------------------------------------------------- expressions
+
+
+def choose(place: Span, test: Any) -> Choice:
+    """`... if test else ...` begins."""
+    _open.stack.append(Choice(place, test))
+    return _open.stack[-1]  # type: ignore[no-any-return]  # what was just put there
+
+
+def then() -> bool:
+    return _top(Choice).then()
+
+
+def orelse() -> bool:
+    return _top(Choice).orelse()
+
+
+def side(x: Any) -> Any:
+    return _top(Choice).side(x)
+
+
+def meet(choice: Choice, x: Any, y: Any) -> Any:
+    """... and ends."""
+    _open.stack.pop()
+    return choice.meet(x, y)
+
+
+def logic(place: Span, both: bool, left: Any) -> Logic:
+    """`left and ...`, `left or ...`."""
+    _open.stack.append(Logic(place, both, left))
+    return _open.stack[-1]  # type: ignore[no-any-return]  # what was just put there
+
+
+def undecided() -> bool:
+    """Whether the right side is evaluated."""
+    return _top(Logic).open()
+
+
+def decide(it: Logic, right: Any) -> Any:
+    _open.stack.pop()
+    return it.meet(right)
+
+
+def keep(x: Any) -> Any:
+    """The operand in the middle of `a < x < b`."""
+    _open.stack.append(Kept(x))
+    return x
+
+
+def kept() -> Any:
+    return next(k.value for k in reversed(_open.stack) if isinstance(k, Kept))
+
+
+def decide_chain(it: Logic, right: Any) -> Any:
+    _open.stack.pop()
+    _open.stack.pop()  # what was kept
+    return it.meet(right)
+
+
+def _top(kind: type[Any]) -> Any:
+    top = _open.stack[-1]
+    assert isinstance(top, kind)
+    return top
+
+
+# --------------------------------------------------------------------------------------- comprehensions
+
+
+class Gathering:
+    """A comprehension over something that exists later: its one item is staged in a block, and stored into an array."""
+
+    def __init__(self, source: iterables.Later) -> None:
+        b = current()
+        self.span = here()
+        self.count = iterables.counter(source.count)
+        self.block = open_block(b, (self.count.type,), ("i",))
+        self.item = source.item(iterables.index_value(self.block.params[0]))
+
+    def close(self, items: Any) -> Any:
+        """The array of what the one item became."""
+        b = current()
+        (x,) = items
+        if isinstance(x, Rep | bool | int | float | complex) or hasattr(x, "dtype"):
+            v = lift_value(x)
+        else:
+            raise StagingTypeError(f"a comprehension over a staged sequence makes an array, and its items are {describe(x)}", self.span,
+                                   fix="make one array for each part")
+        inner = v.type.dims if isinstance(v.type, ArrayType) else ()
+        close_block(b, self.block)
+        sizes = [self._outside(d) for d in inner]
+        with b.at(self.span):
+            n = b.size_of(self.count)
+            element = v.type.dtype if isinstance(v.type, ArrayType) else v.type
+            out = b.emit1(p.array.empty, self.count, *sizes, dims=(n, *inner), dtype=element)
+            with b.into(self.block):
+                _store(Rep(out), Rep(self.block.params[0]), Rep(v))
+            b.emit(p.control.for_, b.const(0), self.count, b.const(1), blocks=(self.block,), types=())
+        return Rep(out)
+
+    def _outside(self, size: Any) -> Value:
+        known = state.known_size(size)
+        if known is None:
+            raise StagingError("the items of this comprehension are arrays whose size is known only inside it", self.span,
+                               fix="make the array before, and assign its rows in a loop")
+        return known
+
+
+def _store(out: Rep, k: Rep, x: Rep) -> None:
+    b = current()
+    if isinstance(x.type, ArrayType):
+        out[k] = x
+    else:
+        b.emit(p.array.store, out.value, x.value, k.value)
+
+
+def each(xs: Any, kind: str, first: bool) -> Iterable[Any]:
+    """What a comprehension goes over: what is there now, or the one item that stands for all that come later."""
+    source = iterables.later(xs) if staging() else None
+    if source is None:
+        if first:
+            _open.stack.append(None)
+        return xs  # type: ignore[no-any-return]  # Python says so if it is not iterable
+    if kind not in ("list", "generator"):
+        what = f"a {kind}" if kind else "a comprehension with an `if` or a second `for`"
+        raise StagingError(f"{what} over a sequence that exists later cannot be staged", here(),
+                           fix="write a loop that fills an array, and count what is in it")
+    gathering = Gathering(source)
+    _open.stack.append(gathering)
+    return _once(gathering.item)
+
+
+def _once(item: Any) -> Iterator[Any]:
+    yield item
+
+
+def gathered(items: Any) -> Any:
+    """What a comprehension made: a list of now, or an array."""
+    gathering = _open.stack.pop()
+    return gathering.close(items) if gathering is not None else hygiene.made(items)
+
+
+def selects(test: Any) -> bool:
+    """The `if` of a comprehension."""
+    ok = control.truth(test)
+    if isinstance(ok, Rep):
+        raise StagingError("the `if` of a comprehension is decided later, so its length is not known now", here(),
+                           fix="write a loop that fills an array, and count what is in it; or weigh the items: `x if c else 0.0`")
+    return bool(ok)
+
+
+# ------------------------------------------------------------------------------------------------ errors
+
+
+def error(e: Any) -> BaseException:
+    """What `raise e` raises now: `e`, or the end of the block in which the program raises it later."""
+    if staging() and inside(current()) and not isinstance(e, LmsError | Dead):
+        return control.raise_later(e)
+    return e  # type: ignore[no-any-return]  # Python says so if it is no exception
+
+
+def fails(test: Any) -> bool:
+    """Whether the message of an `assert` is evaluated: it fails, or may fail later."""
+    ok = control.truth(test)
+    if ok is True:
+        return False
+    _open.stack.append(ok)
+    return True
+
+
+def fail(*message: Any) -> None:
+    """... and fails."""
+    ok = _open.stack.pop()
+    if isinstance(ok, Rep):
+        current().emit(p.control.check, ok.value, *messages.operands_of(message), error="AssertionError", message=messages.template(message))
+        return
+    raise error(AssertionError(*message))
+
+
+def home_() -> Block | None:
+    """The block that a function's variables live in."""
+    return home(current()) if staging() else None
+
+
+class Runtime:
+    """The names that rewritten code uses, and the sites of one function."""
+
+    Branch, For, While, Match, Attempt, Item, Attribute, Dead = Branch, loops.For, loops.While, matching.Match, Attempt, Place, AttributePlace, Dead
+    locals = staticmethod(builtins.locals)
+    call = staticmethod(call)
+    read = staticmethod(state.read)
+    choose, then, orelse, side, meet = map(staticmethod, (choose, then, orelse, side, meet))
+    logic, undecided, decide, keep, kept, decide_chain = map(staticmethod, (logic, undecided, decide, keep, kept, decide_chain))
+    each, gathered, selects = map(staticmethod, (each, gathered, selects))
+    logical_not, contains = staticmethod(control.logical_not), staticmethod(control.contains)
+    inplace, change = staticmethod(inplace), staticmethod(change)
+    error, fails, fail, text, home = map(staticmethod, (error, fails, fail, messages.text, home_))
+    made, may_change = staticmethod(hygiene.made), staticmethod(hygiene.may_change)
+    assigns_global, assigns_nonlocal = staticmethod(hygiene.assigns_global), staticmethod(hygiene.assigns_nonlocal)
+
+    def __init__(self, file: str, sites: list[Site]) -> None:
+        self.file = file
+        self.sites = sites
+
+    def span(self, line: int, column: int, end_line: int, end_column: int) -> Span:
+        return Span(self.file, line, column, end_line, end_column)
+
+

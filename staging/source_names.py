@@ -1,0 +1,191 @@
+"""What names do in a stretch of source: which are assigned, which are read later, which a function inside captures."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+Names = frozenset[str]
+NONE: Names = frozenset()
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def exits_of(loop: ast.AST) -> tuple[str, ...]:
+    """The flags that the lowering of jumps has given to a loop."""
+    return getattr(loop, "exits", ())
+
+
+def walk_here(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Every node that belongs to the same function: definitions inside are met and not entered."""
+    for node in nodes:
+        yield node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from walk_here([*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)])
+        elif isinstance(node, ast.Lambda):
+            yield from walk_here([*node.args.defaults, *(d for d in node.args.kw_defaults if d)])
+        elif isinstance(node, ast.ClassDef):
+            yield from walk_here([*node.decorator_list, *node.bases, *(k.value for k in node.keywords)])
+        elif isinstance(node, _COMPREHENSIONS):
+            yield from walk_here([node.generators[0].iter])
+            for inner in ast.walk(node):  # `:=` binds outside
+                if isinstance(inner, ast.NamedExpr):
+                    yield inner
+                    yield inner.target
+        else:
+            yield from walk_here(ast.iter_child_nodes(node))
+
+
+def assigned(nodes: Iterable[ast.AST]) -> dict[str, ast.AST]:
+    """The names that a stretch may bind or unbind, in order, each with the last node that does."""
+    out: dict[str, ast.AST] = {}
+    for node in walk_here(nodes):
+        for name in _binds(node):
+            out.setdefault(name, node)
+            out[name] = node
+    return out
+
+
+def _binds(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+        yield node.id
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or isinstance(node, ast.ExceptHandler) and node.name:
+        yield node.name
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        for alias in node.names:
+            yield alias.asname or alias.name.split(".")[0]
+    elif isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
+        yield node.name
+    elif isinstance(node, ast.MatchMapping) and node.rest:
+        yield node.rest
+    if isinstance(node, ast.For | ast.While):
+        yield from exits_of(node)
+
+
+def read(nodes: Iterable[ast.AST]) -> Names:
+    """The names that a stretch may read, those that definitions inside capture included."""
+    out = set[str]()
+    for root in nodes:
+        for node in ast.walk(root):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load | ast.Del):
+                out.add(node.id)
+            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                out.add(node.target.id)
+            elif isinstance(node, ast.For | ast.While):
+                out.update(exits_of(node))
+    return frozenset(out)
+
+
+def captured(nodes: Iterable[ast.AST]) -> Names:
+    """The names that definitions and comprehensions inside a stretch mention: those may be read at any time."""
+    out: Names = NONE
+    for root in nodes:
+        for node in ast.walk(root):
+            if isinstance(node, _SCOPES):
+                out |= read([node])
+                out |= frozenset(name for n in ast.walk(node) if isinstance(n, ast.Nonlocal) for name in n.names)
+            elif isinstance(node, ast.GeneratorExp):
+                out |= read([node])
+    return out
+
+
+@dataclass(slots=True)
+class Liveness:
+    """Which names may be read after each compound statement (`after`), and at the start of its `orelse` (`orelse`)."""
+
+    always: Names
+    after: dict[ast.stmt, Names] = field(default_factory=dict)
+    orelse: dict[ast.stmt, Names] = field(default_factory=dict)
+    head: dict[ast.stmt, Names] = field(default_factory=dict)
+
+    def block(self, body: Sequence[ast.stmt], out: Names) -> Names:
+        """The names read from the start of `body` on, given those that are read after it."""
+        for statement in reversed(body):
+            out = self.statement(statement, out)
+        return out
+
+    def statement(self, s: ast.stmt, out: Names) -> Names:
+        out |= self.always
+        if isinstance(s, ast.If):
+            self.after[s] = out
+            self.orelse[s] = self.block(s.orelse, out)
+            return read([s.test]) | self.block(s.body, out) | self.orelse[s]
+        if isinstance(s, ast.While):
+            return self._loop(s, out, [s.test], NONE)
+        if isinstance(s, ast.For):
+            return read([s.iter]) | self._loop(s, out, [], frozenset(assigned([s.target])))
+        if isinstance(s, ast.Try):
+            everywhere = out | read([s])
+            self.after[s] = out
+            for part in (s.body, s.orelse, s.finalbody, *(h.body for h in s.handlers)):
+                self.block(part, everywhere)
+            return everywhere
+        if isinstance(s, ast.With):
+            self.block(s.body, out | read(s.body))
+            return read([s]) | out
+        if isinstance(s, ast.Return | ast.Raise):
+            return read([s]) | self.always
+        return read([s]) | (out - self._kills(s))
+
+    def _loop(self, s: ast.For | ast.While, out: Names, test: list[ast.expr], target: Names) -> Names:
+        flags = frozenset(exits_of(s))
+        self.after[s] = out
+        head = read(test) | flags | self.block(s.orelse, out) | out
+        while True:
+            more = head | (self.block(s.body, head) - target)
+            if more == head:
+                break
+            head = more
+        self.head[s] = head
+        return head
+
+    def _kills(self, s: ast.stmt) -> Names:
+        """What a simple statement surely binds."""
+        if isinstance(s, ast.Assign):
+            return frozenset(n.id for t in s.targets for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+        if isinstance(s, ast.AnnAssign) and s.value is not None and isinstance(s.target, ast.Name):
+            return frozenset((s.target.id,))
+        if isinstance(s, ast.FunctionDef | ast.ClassDef):
+            return frozenset((s.name,))
+        return NONE
+
+
+def unsure(body: Sequence[ast.stmt], bound: Iterable[str]) -> Names:
+    """The names that somewhere may be read, or carried through a construct, without surely being bound."""
+    found = set[str]()
+    _bind(body, set(bound), found)
+    return frozenset(found)
+
+
+def _bind(body: Sequence[ast.stmt], bound: set[str], found: set[str]) -> set[str]:
+    """Follow `body`: the names surely bound after it; `found` collects what constructs assign and is not bound before."""
+    for s in body:
+        if isinstance(s, ast.If):
+            found |= set(assigned([s])) - bound
+            left, right = _bind(s.body, set(bound), found), _bind(s.orelse, set(bound), found)
+            bound = right if _ends(s.body) else left if _ends(s.orelse) else left & right
+        elif isinstance(s, ast.For | ast.While):
+            found |= set(assigned([s])) - bound
+            inner = set(bound) | (set(assigned([s.target])) if isinstance(s, ast.For) else set())
+            _bind(s.body, inner, found)
+            bound = _bind(s.orelse, set(bound), found) if s.orelse else bound
+        elif isinstance(s, ast.Try):
+            found |= set(assigned([s])) - bound
+            for part in (s.body, s.orelse, *(h.body for h in s.handlers)):
+                _bind(part, set(bound), found)
+            bound = _bind(s.finalbody, set(bound), found)
+        elif isinstance(s, ast.With):
+            bound = _bind(s.body, bound | set(assigned(s.items)), found)
+        elif isinstance(s, ast.Delete):
+            gone = {t.id for t in s.targets if isinstance(t, ast.Name)}
+            found |= gone
+            bound = bound - gone
+        else:
+            bound = bound | set(assigned([s]))
+    return bound
+
+
+def _ends(body: Sequence[ast.stmt]) -> bool:
+    return bool(body) and isinstance(body[-1], ast.Return | ast.Raise | ast.Break | ast.Continue)

@@ -1,0 +1,313 @@
+"""Variables where paths meet: what is carried into blocks and out of them, leaf by leaf; names that a path leaves undefined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lms.core import primitives as p
+from lms.core.builder import current
+from lms.core.errors import Span, StagingTypeError, UndefinedError, here
+from lms.core.ir import Value
+from lms.core.types import ArrayType, Scalar, Size, SumType, Type, fresh_symbol, i64, symbol
+
+from . import trees
+from .elementwise import check
+from .joins import describe, is_weak, join_types, promote, scalar_like, weak_kind
+from .rep import Rep, Weak, lift, lift_value
+
+HIDDEN = "_lms_"
+"""How the names begin that the rewriting adds: flags and result slots, which may be undefined where nobody reads them."""
+
+Frame = Mapping[str, Any]
+Notes = tuple[tuple[str, Span | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Undefined:
+    """Stands for a name that is not bound; `notes` say which path leaves it so."""
+
+    name: str
+    notes: Notes = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Maybe:
+    """A name that is bound if `defined`, which the program finds out when it runs."""
+
+    name: str
+    value: Any
+    defined: Any
+
+
+trees.register(Maybe, lambda m: ((m.value, m.defined), m.name), lambda name, parts: Maybe(name, *parts))
+
+
+def read(x: Any, name: str) -> Any:
+    """The value of a name that may be undefined here. Raises `UndefinedError` now, or `UnboundLocalError` later."""
+    if isinstance(x, Undefined):
+        if not x.notes:
+            raise UnboundLocalError(f"cannot access local variable '{name}' where it is not associated with a value")
+        raise UndefinedError(f"{name!r} is not defined on every path that leads here", here(), notes=x.notes,
+                             fix=f"give {name!r} a value before")
+    if isinstance(x, Maybe):
+        message = f"cannot access local variable '{name}' where it is not associated with a value"
+        if not isinstance(x.defined, Rep):
+            if not x.defined:
+                raise UnboundLocalError(message)
+        else:
+            check(x.defined, "UnboundLocalError", message)
+        return x.value
+    return x
+
+
+def taken(frame: Frame, names: Sequence[str]) -> tuple[Any, ...]:
+    """The values that names have in a frame."""
+    return tuple(frame[name] if name in frame else Undefined(name) for name in names)
+
+
+# ------------------------------------------------------------------------------------------------ leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A leaf that travels as a value of the program. `weak`: a Python number, whose type adapts to what it meets."""
+
+    type: Type
+    weak: bool = False
+
+    def wrap(self, v: Value) -> Rep:
+        return Weak(v) if self.weak else Rep(v)
+
+    def value(self, leaf: Any) -> Value:
+        """The leaf as a value of the slot's type, made in the block being filled."""
+        if isinstance(leaf, Undefined):
+            return zero(self.type)
+        return lift_value(leaf, None if isinstance(self.type, ArrayType) else self.type)
+
+    @property
+    def kind(self) -> Any:
+        """What `join_types` calls it: a type, or a number for what adapts."""
+        return {"b": bool, "i": int, "f": float, "c": complex}[self.type.kind](0) if self.weak and isinstance(
+            self.type, Scalar) else self.type
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """A leaf that is one object of now on all paths."""
+
+    object: Any
+
+
+Plan = Slot | Same
+
+
+def stageable(x: Any) -> bool:
+    """Whether a leaf can travel as a value of the program."""
+    return isinstance(x, Rep) or scalar_like(x) is not None
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two leaves are the same now, so that nothing need travel."""
+    if a is b:
+        return True
+    if isinstance(a, Rep) and isinstance(b, Rep):
+        return a.value is b.value
+    if type(a) is not type(b) or not isinstance(a, bool | int | float | complex | str | bytes | np.generic | None | type(Ellipsis)):
+        return False
+    return repr(a) == repr(b)  # tells 0.0 from -0.0, and nan is itself
+
+
+def slot(x: Any) -> Slot:
+    """The slot that fits a leaf exactly."""
+    if isinstance(x, np.ndarray):
+        x = lift(x)
+    if (kind := weak_kind(x)) is not None:
+        t = promote(kind(0))
+        return Slot(t, weak=t.kind != "b")
+    if isinstance(x, Rep):
+        return Slot(x.type)
+    t = scalar_like(x)  # type: ignore[assignment]  # not None: the leaf is stageable
+    return Slot(t)
+
+
+def join(name: str, a: Any, b: Any, places: tuple[Span | None, Span | None]) -> Plan:
+    """How a leaf travels that is `a` on one path and `b` on the other. Raises `StagingTypeError` naming both lines."""
+    if same(a, b):
+        return Same(a)
+    if isinstance(a, Undefined) or isinstance(b, Undefined):
+        other = b if isinstance(a, Undefined) else a
+        return reachable(slot(other)) if stageable(other) else Same(other)
+    if not (stageable(a) and stageable(b)):
+        raise unlike(name, a, b, places)
+    return join_slots(name, slot(a), slot(b), places, a, b)
+
+
+def join_slots(name: str, s: Slot, t: Slot, places: tuple[Span | None, Span | None], a: Any = None, b: Any = None) -> Slot:
+    """The slot that both fit: literals adapt, sizes that differ get a symbol."""
+    if s.weak and t.weak:
+        return Slot(promote(s.kind, t.kind), weak=True)
+    mine = a if is_weak(a) else s.kind
+    yours = b if is_weak(b) else t.kind
+    try:
+        joined = join_types(mine, yours, name=name, places=places)
+    except StagingTypeError as e:
+        e.span = e.span or places[1] or places[0]
+        raise
+    return Slot(joined)
+
+
+def unlike(name: str, a: Any, b: Any, places: tuple[Span | None, Span | None]) -> StagingTypeError:
+    """Two leaves that no value of the program can stand for."""
+    notes = tuple((f"here it is {_called(x)}", span) for x, span in zip((a, b), places, strict=True) if span)
+    fix = "make the choice with a staged number, or outside the staged `if` or loop"
+    if a is None or b is None:
+        fix = f"keep a flag and a value: `found = False; {name} = 0.0` before, `found, {name} = True, ...` where it is found"
+    return StagingTypeError(f"{name!r} is {_called(a)} on one path and {_called(b)} on the other", places[1] or places[0],
+                            notes=notes, fix=fix)
+
+
+def _called(x: Any) -> str:
+    if isinstance(x, Undefined):
+        return "not defined"
+    return repr(x) if x is None or isinstance(x, str) else describe(x)
+
+
+# ------------------------------------------------------------------------------- zeros that nobody reads
+
+
+def known_size(size: Size) -> Value | None:
+    """A size as a value, where the sizes around say it."""
+    b = current()
+    if isinstance(size, int):
+        return b.const(size)
+    total = b.const(size.const)
+    for name, k in size.terms:
+        one = _symbol(name)
+        if one is None:
+            return None
+        total = b.emit1(p.scalar.add, total, b.emit1(p.scalar.mul, b.const(k), one))
+    return total
+
+
+def _symbol(name: str) -> Value | None:
+    b, size = current(), symbol(name)
+    for scope in reversed(b.scopes):
+        if size in scope.sizes:
+            return scope.sizes[size]
+    for scope in reversed(b.scopes):
+        for v in scope.block.params:
+            if isinstance(v.type, ArrayType) and size in v.type.dims:
+                return b.dim(v, v.type.dims.index(size))
+    return None
+
+
+def reachable(s: Slot) -> Slot:
+    """The slot with a fresh symbol for every size that is not known here."""
+    if not isinstance(s.type, ArrayType):
+        return s
+    dims = tuple(d if known_size(d) is not None else fresh_symbol() for d in s.type.dims)
+    return Slot(ArrayType(s.type.dtype, dims, s.type.layout))
+
+
+def zero(t: Type) -> Value:
+    """A value of a type that nobody reads."""
+    b = current()
+    if isinstance(t, Scalar):
+        return b.const(t.dtype.type(0), t)
+    if isinstance(t, ArrayType):
+        sizes = [known_size(d) for d in t.dims]
+        # a size that is not known is a symbol of the slot's own, so any number will do
+        return b.emit1(p.array.empty, *(b.const(0) if n is None else n for n in sizes), dims=tuple(
+            0 if n is None else d for n, d in zip(sizes, t.dims, strict=True)), dtype=t.dtype)
+    assert isinstance(t, SumType)
+    tag = next(k for k, c in enumerate(t.constructors) if not any(_mentions(f, t) for _, f in c.fields))
+    return b.emit1(p.array.construct, *(zero(f) for _, f in t.constructors[tag].fields), type=t, tag=tag)
+
+
+def _mentions(f: Type, t: SumType) -> bool:
+    return f == t or (isinstance(f, ArrayType) and f.dtype == t)
+
+
+# ------------------------------------------------------------------------------------------------- names
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """How one name travels: the shape of its value, and a plan for each leaf."""
+
+    name: str
+    shape: trees.Shape
+    plans: tuple[Plan, ...]
+
+    def values(self, x: Any) -> list[Value]:
+        """The travelling leaves of `x`, as values made in the block being filled."""
+        leaves = [x] * len(self.plans) if isinstance(x, Undefined) else trees.flatten(x)[0]
+        return [plan.value(leaf) for plan, leaf in zip(self.plans, leaves, strict=True) if isinstance(plan, Slot)]
+
+    @property
+    def label(self) -> str:
+        """What its values are called in the program."""
+        return self.name.removeprefix(HIDDEN)
+
+    @property
+    def types(self) -> list[Type]:
+        return [plan.type for plan in self.plans if isinstance(plan, Slot)]
+
+    def rebuild(self, values: Any) -> Any:
+        """The value made of what arrived; `values` is an iterator that gives up as many as there are slots."""
+        return trees.unflatten(self.shape, [plan.wrap(next(values)) if isinstance(plan, Slot) else plan.object
+                                            for plan in self.plans])
+
+
+def join_variable(name: str, a: Any, b: Any, places: tuple[Span | None, Span | None]) -> Variable | Undefined:
+    """How a name travels that is `a` on one path and `b` on the other."""
+    gone_a, gone_b = isinstance(a, Undefined), isinstance(b, Undefined)
+    if gone_a or gone_b:
+        if gone_a and gone_b or not name.startswith(HIDDEN):
+            return a if gone_a and a.notes else b if gone_b and b.notes else Undefined(name, _paths(a, b, places))
+        leaves, shape = trees.flatten(b if gone_a else a)
+        gone = a if gone_a else b
+        return Variable(name, shape, tuple(join(name, *((gone, x) if gone_a else (x, gone)), places) for x in leaves))
+    if isinstance(a, Maybe) != isinstance(b, Maybe):
+        raise UndefinedError(f"{name!r} may be undefined on one path and is defined on the other", places[0] or places[1],
+                             fix=f"give {name!r} a value before the loop")
+    xs, shape = trees.flatten(a)
+    ys, other = trees.flatten(b)
+    if shape != other:
+        raise unlike_shapes(name, a, b, places)
+    written = list(trees.paths(shape, name))
+    return Variable(name, shape, tuple(join(path, x, y, places) for path, x, y in zip(written, xs, ys, strict=True)))
+
+
+def _paths(a: Any, b: Any, places: tuple[Span | None, Span | None]) -> Notes:
+    if isinstance(a, Undefined) and isinstance(b, Undefined):
+        return ()
+    first, second = (places[1], places[0]) if isinstance(a, Undefined) else places
+    return (("one path defines it here", first), ("the other path does not define it", second))
+
+
+def unlike_shapes(name: str, a: Any, b: Any, places: tuple[Span | None, Span | None]) -> StagingTypeError:
+    """Two containers whose parts do not correspond, or a container and something else."""
+    if trees.children(a) is None and trees.children(b) is None or a is None or b is None:
+        return unlike(name, a, b, places)
+    notes = tuple((f"here it is {_container(x)}", span) for x, span in zip((a, b), places, strict=True) if span)
+    return StagingTypeError(f"{name!r} is {_container(a)} on one path and {_container(b)} on the other", places[1] or places[0],
+                            notes=notes, fix="give it the same parts on both paths; what grows in a loop is an array")
+
+
+def _container(x: Any) -> str:
+    found = trees.children(x)
+    if found is None:
+        return _called(x)
+    cls, keys, _, _ = found
+    if cls is dict:
+        return f"a dict with the keys {', '.join(map(repr, keys)) or '(none)'}"
+    return f"a {cls.__name__} of {len(keys)}"
+
+
+__all__ = ["HIDDEN", "Frame", "Maybe", "Plan", "Same", "Slot", "Undefined", "Variable", "i64", "join", "join_slots", "join_variable",
+           "read", "same", "slot", "stageable", "taken", "unlike", "unlike_shapes", "zero"]
