@@ -69,6 +69,8 @@ def same(found: Any, expected: Any, rtol: float = 0.0) -> bool:
     x, y = np.asarray(found), np.asarray(expected)
     if x.shape != y.shape or (isinstance(expected, np.ndarray | np.generic) and x.dtype != y.dtype):
         return False
+    if y.dtype == object:
+        return all(map(same, x.flat, y.flat))
     if rtol and y.dtype.kind in "fc":
         return bool(np.allclose(x, y, rtol=rtol, atol=0.0, equal_nan=True))
     return bool(np.array_equal(x, y, equal_nan=y.dtype.kind in "fc") and np.array_equal(np.signbit(x.real), np.signbit(y.real)))
