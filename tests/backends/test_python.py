@@ -80,8 +80,8 @@ def test_integer_edges(op: str) -> None:
             operation = getattr(e, f"{op}_") if op in ("and", "or") else getattr(e, op)
             e.ret(f, operation(x, y), operation(y, x), operation(e.value(y), e.value(y)))
         run = compile(e.program)
-        for x in EDGES:
-            assert run(x) == interpret.run(e.program, (x,)), (op, x, y)
+        for number in EDGES:
+            assert run(number) == interpret.run(e.program, (number,)), (op, number, y)
 
 
 FLOATS = [0.0, -0.0, 1.0, -1.5, 3.0, 1e308, -1e308, 5e-324, np.inf, -np.inf, np.nan]
@@ -95,8 +95,8 @@ def test_float_edges(op: str) -> None:
         with e.function("f", f64, names="x") as f:
             (x,) = f.body.params
             e.ret(f, getattr(e, op)(x, float(y)), getattr(e, op)(float(y), x), getattr(e, op)(float(y), float(y)))
-        for x in FLOATS:
-            agree(e.program, (float(x),))
+        for number in FLOATS:
+            agree(e.program, (float(number),))
 
 
 def test_a_load_stays_before_the_store_that_follows_it() -> None:
@@ -151,8 +151,8 @@ def test_an_error_comes_before_the_write_that_follows_it() -> None:
         x = e.at(a, i)
         e.store(a, 7.0, 0)
         e.ret(f, x)
-    for i in (0, 3):
-        agree(e.program, (np.array([1.0, 2.0]), i))
+    for k in (0, 3):
+        agree(e.program, (np.array([1.0, 2.0]), k))
 
 
 def test_an_unused_error_is_raised() -> None:
@@ -171,8 +171,8 @@ def test_both_sides_of_a_selection_are_checked(p: bool) -> None:
     with e.function("f", bool_, vector(), i64, i64, names="p a i j") as f:
         p_, a, i, j = f.body.params
         e.ret(f, e.select(p_, e.at(a, i), e.at(a, j)))
-    for i, j in ((0, 1), (9, 0), (0, 9)):
-        agree(e.program, (p, np.array([1.0, 2.0]), i, j))
+    for here, there in ((0, 1), (9, 0), (0, 9)):
+        agree(e.program, (p, np.array([1.0, 2.0]), here, there))
 
 
 def test_carried_values_change_at_once() -> None:
@@ -186,8 +186,8 @@ def test_carried_values_change_at_once() -> None:
             return b, chosen, e.sub(a, chosen)
 
         e.ret(f, *e.loop(0, n, [x, 1.0, 2.0], step, names="i a b c"))
-    for n in range(6):
-        agree(e.program, (n, 0.25))
+    for count in range(6):
+        agree(e.program, (count, 0.25))
 
 
 def test_a_branch_updates_a_carried_value_in_place() -> None:
@@ -236,8 +236,8 @@ def test_chains_of_branches_read_as_elif() -> None:
 
         e.ret(f, e.mul(2.0, e.branch(e.eq(k, 0), lambda: e.mul(x, x), other)))
     assert "    elif k == 1:\n" in emit(e.program)
-    for k in range(3):
-        agree(e.program, (k, 2.5))
+    for case in range(3):
+        agree(e.program, (case, 2.5))
 
 
 def test_a_condition_with_statements_of_its_own() -> None:
@@ -250,8 +250,8 @@ def test_a_condition_with_statements_of_its_own() -> None:
             return e.and_(e.lt(x, 10.0), e.lt(s, e.mul(x, x)))
 
         e.ret(f, *e.loop_while([n, 0.0], again, lambda i, s: (e.add(i, 1), e.add(s, 1.0)), names="i s"))
-    for i in (0, 1, 5):
-        agree(e.program, (np.array([2.0, 3.0, 11.0]), i))
+    for first in (0, 1, 5):
+        agree(e.program, (np.array([2.0, 3.0, 11.0]), first))
 
 
 def test_names_that_python_reserves() -> None:
@@ -310,7 +310,7 @@ def test_views_of_any_kind_agree() -> None:
             a, start, size = f.body.params
             e.ret(f, e.copy(e.view(a, start, size, spec=(("slice", step),), dims=(m,))))
         for length in (1, 4):
-            for start in range(length):
-                for size in range(length + 1):
-                    if size == 0 or 0 <= start + (size - 1) * step < length:
-                        agree(e.program, (np.arange(float(length)), start, size))
+            for first in range(length):
+                for count in range(length + 1):
+                    if count == 0 or 0 <= first + (count - 1) * step < length:
+                        agree(e.program, (np.arange(float(length)), first, count))

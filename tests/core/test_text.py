@@ -97,7 +97,8 @@ def test_marks_of_nodes_survive() -> None:
     program = twice(str(e.program))
     summed, _, stored = walk(program.main.body)
     assert (summed.half, summed.attrs["fast"], stored.half, stored.attrs["residual"]) == ("forward", True, "backward", True)
-    assert (program.main.doc, program.main.mut) == ('Adds "up".', {0})
+    assert program.main.doc == 'Adds "up".'
+    assert program.main.mut == frozenset({0})
 
 
 def test_spans_are_comments() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from lms.core.builder import Builder
 from lms.core.ir import Function, Program, Value
 from lms.core.primitives import PRIMITIVES
-from lms.core.types import ArrayType, Scalar, Type, f64, i64, symbol
+from lms.core.types import ArrayType, Scalar, Size, Type, f64, i64, symbol
 
 Body = Callable[..., Sequence[Value] | Value | None]
 
@@ -15,6 +15,12 @@ Body = Callable[..., Sequence[Value] | Value | None]
 def vector(dtype: Scalar = f64, *dims: int | str) -> ArrayType:
     """`vector(f64, "n", 3)`: the type of an array; one axis of size `n` where nothing is said."""
     return ArrayType(dtype, tuple(symbol(d) if isinstance(d, str) else d for d in dims or ("n",)))
+
+
+def dims(array: Value) -> tuple[Size, ...]:
+    """The dimensions of an array's type."""
+    assert isinstance(array.type, ArrayType)
+    return array.type.dims
 
 
 class Emit:

@@ -16,7 +16,7 @@ from lms.core.ir import Program
 from lms.core.primitives.record import Record
 from lms.core.types import ArrayType, Constructor, Scalar, SumType, bool_, f32, f64, fresh_symbol, i8, i64, u8, u32
 
-from .build import Emit, vector
+from .build import Emit, dims, vector
 
 
 @dataclass(frozen=True)
@@ -282,7 +282,7 @@ def ping_pong(e: Emit) -> None:
     with e.function("f", vector(), i64, names="x steps") as f:
         x, steps = f.body.params
         n = e.dim(x)
-        a, b = e.copy(x), e.empty(n, dims=x.type.dims, dtype=f64)
+        a, b = e.copy(x), e.empty(n, dims=dims(x), dtype=f64)
 
         def step(k: Any, a: Any, b: Any) -> Any:
             e.loop(0, n, [], lambda i: e.store(b, e.mul(2.0, e.load(a, i)), i))
@@ -297,11 +297,11 @@ def views(e: Emit) -> None:
     with e.function("f", vector(f64, "n", "m"), names="a") as f:
         (a,) = f.body.params
         n, m = e.dim(a, 0), e.dim(a, 1)
-        row = e.view(a, 2, e.sub(m, 1), m, spec=(("at",), ("slice", -1)), dims=(a.type.dims[1],))
-        flipped = e.view(e.transpose(a, perm=(1, 0)), 1, e.sub(n, 1), n, spec=(("at",), ("slice", -1)), dims=(a.type.dims[0],))
+        row = e.view(a, 2, e.sub(m, 1), m, spec=(("at",), ("slice", -1)), dims=(dims(a)[1],))
+        flipped = e.view(e.transpose(a, perm=(1, 0)), 1, e.sub(n, 1), n, spec=(("at",), ("slice", -1)), dims=(dims(a)[0],))
         b = e.copy(a)
-        flat = e.reshape(e.view(b, 1, 2, spec=(("slice", 1), ("all",)), dims=(2, a.type.dims[1])), 1, e.mul(2, m),
-                         dims=(1, 2 * a.type.dims[1]))
+        flat = e.reshape(e.view(b, 1, 2, spec=(("slice", 1), ("all",)), dims=(2, dims(a)[1])), 1, e.mul(2, m),
+                         dims=(1, 2 * dims(a)[1]))
         e.store(flat, 99.0, 0, 3)
         e.ret(f, e.copy(row), e.copy(flipped), e.load(b, 1, 3))
 
@@ -312,7 +312,7 @@ def histogram(e: Emit) -> None:
     with e.function("f", vector(i64), names="x") as f:
         (x,) = f.body.params
         n = e.dim(x)
-        counts = e.empty(n, dims=x.type.dims, dtype=i64)
+        counts = e.empty(n, dims=dims(x), dtype=i64)
         e.loop(0, n, [], lambda i: e.accumulate(counts, 1, e.index(e.load(x, i), n)))
         e.ret(f, counts)
 
@@ -412,7 +412,7 @@ def log_sum_exp(e: Emit) -> None:
     """log(exp(x * w).sum(1)).sum()"""
     with e.function("f", vector(f64, "n", "m"), vector(f64, "m"), names="x w") as f:
         x, w = f.body.params
-        wide = e.broadcast(w, *e.b.dims(x), dims=x.type.dims, axes=(1,))
+        wide = e.broadcast(w, *e.b.dims(x), dims=dims(x), axes=(1,))
         rows = e.reduce_sum(e.exp(e.mul(x, wide)), axes=(1,), fast=True)
         e.ret(f, e.reduce_sum(e.log(rows), axes=(0,), fast=True))
 
@@ -433,8 +433,8 @@ def gather_and_scatter(e: Emit) -> None:
     with e.function("f", vector(), vector(i64), names="x k") as f:
         x, k = f.body.params
         n = e.dim(x)
-        added, put = e.empty(n, dims=x.type.dims, dtype=f64), e.copy(x)
-        tripled = e.mul(x, e.broadcast(3.0, n, dims=x.type.dims, axes=()))
+        added, put = e.empty(n, dims=dims(x), dtype=f64), e.copy(x)
+        tripled = e.mul(x, e.broadcast(3.0, n, dims=dims(x), axes=()))
         e.add_at(added, k, tripled, axis=0)
         e.put(put, k, tripled, axis=0)
         e.ret(f, e.take(x, k, axis=0), e.take(x, e.argsort(x, axis=0), axis=0), added, put, e.cumsum(x, axis=0))

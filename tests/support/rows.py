@@ -61,6 +61,7 @@ def sampled(op: Primitive, t: Scalar, size: int | None, seed: int) -> Any:
     """A number, or a vector of numbers, the row's domain allows."""
     random = np.random.default_rng(seed)
     n = size or 1
+    x: Any
     if t.kind == "b":
         x = random.random(n) < 0.5
     elif t.is_int:
@@ -159,7 +160,7 @@ ROWS: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
 
 def rows() -> list[Row]:
     """Every primitive but control, with every kind of operand worth a test."""
-    found = []
+    found = list[Row]()
     for name, op in PRIMITIVES.items():
         if op.elementwise:
             found += _elementwise(op)
