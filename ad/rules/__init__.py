@@ -6,7 +6,7 @@ from lms.core import primitives as p
 from lms.core.primitives import Primitive
 
 from ..continuations import RULES
-from . import array, memory, scalar
+from . import array, memory, product, scalar
 from .memory import MEMORY
 
 _s, _a = p.scalar, p.array
@@ -26,4 +26,4 @@ NONE: dict[Primitive, str] = {
     p.control.py_call: "Python's code is not seen",
 }
 
-__all__ = ["MEMORY", "NONE", "RULES", "array", "memory", "scalar"]
+__all__ = ["MEMORY", "NONE", "RULES", "array", "memory", "product", "scalar"]
