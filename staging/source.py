@@ -24,7 +24,7 @@ from .source_rewrite import Rewriter, refuse
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FACTORY = "_lms_factory"
+_FACTORY, _INNER = "_lms_factory", "_lms_function"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,14 @@ def _rewrite(f: FunctionType) -> _Rewritten:
         body: ast.stmt = ast.copy_location(ast.Return(node), node)
     else:
         rewriter.function(node)
+        node.name = _INNER  # its own name means the user's global or cell, as in the old function
         body = node
     factory = ast.FunctionDef(_FACTORY, _parameters([RUNTIME, *code.co_freevars]), [body], [])
     module = ast.fix_missing_locations(ast.copy_location(ast.Module([ast.copy_location(factory, node)], []), node))
     compiled = compile(module, file, "exec", dont_inherit=True, flags=code.co_flags & _FUTURES)
     outer = _inner_code(compiled, _FACTORY)
-    new = _inner_code(outer, code.co_name).replace(co_qualname=code.co_qualname)
+    inner = "<lambda>" if isinstance(node, ast.Lambda) else _INNER
+    new = _inner_code(outer, inner).replace(co_name=code.co_name, co_qualname=code.co_qualname)
     _remember(new)
     return _Rewritten(code, new, Runtime(file, sites))
 
