@@ -4,10 +4,18 @@ from typing import TYPE_CHECKING
 
 from lms.core.errors import SpecializationWarning, StagingError
 from lms.core.types import bool_, c64, c128, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64
+from lms.staging import ops, random
 from lms.staging.annotations import dims
-from lms.staging.ops import *  # noqa: F403  # the array and math functions, by name in lms.staging.ops
+from lms.staging.calls import print_now, py_call
+from lms.staging.control import cond
+from lms.staging.iterables import lms_range as range  # the language's own, as its arrays are
+from lms.staging.iterables import unroll
+from lms.staging.loops import fori_loop, while_loop
+from lms.staging.ops import *  # noqa: F403  # the array and math functions: the list is `ops.__all__`
 
-from .api import Specialization, Staged, stage, unstaged
+from .api import Staged, check_pure, stage, unstaged
+from .derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from .specialization import Specialization
 
 if TYPE_CHECKING:
     # To a type checker a staged function has the types of its unstaged self.
@@ -21,3 +29,11 @@ if TYPE_CHECKING:
 else:
     from lms.staging.annotations import Array, Mut, Static
     from lms.staging.rep import Rep
+
+__all__ = [
+    "Array", "Mut", "Rep", "Specialization", "SpecializationWarning", "Staged", "StagingError", "Static", "bool_", "c128", "c64",
+    "check_pure", "cond", "dims", "f32", "f64", "fori_loop", "grad", "hessian", "hvp", "i16", "i32", "i64", "i8", "jacobian", "jvp",
+    "print_now", "py_call", "random", "range", "stage", "u16", "u32", "u64", "u8", "unroll", "unstaged", "value_and_grad", "vjp",
+    "while_loop",
+]
+__all__ += ops.__all__

@@ -1,4 +1,4 @@
-"""The driver: a decorated function becomes an object that stages, compiles and runs itself, and remembers."""
+"""The front door: `stage` makes a function an object that stages, compiles and runs itself, and remembers."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from types import TracebackType
+from types import MethodType, TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import numpy as np
 
+from lms.backends.llvm.native import NativeCallable, set_entries
 from lms.core.builder import staging
-from lms.core.errors import LmsError, SpecializationWarning, is_ours
-from lms.core.ir import Program
+from lms.core.errors import LmsError, SpecializationWarning, StagingError, here, is_ours
 from lms.core.primitives.array import Record
 from lms.core.types import SumType, bool_, f64, i64
 from lms.staging import functions, records
-from lms.staging.arguments import Bound, Now, Signature
-from lms.staging.functions import Traced
+from lms.staging.arguments import Bound, Later, Now, Signature
+from lms.staging.trees import Tree
+
+from .specialization import Options, Specialization
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MANY = 33  # specialisations of one function after which we say so
+MANY = 33  # specialisations on one parameter after which we say so
 
 _unstaged: ContextVar[bool] = ContextVar("lms_unstaged", default=False)
 
@@ -48,158 +49,122 @@ def runs_plainly() -> bool:
     return _unstaged.get() or os.environ.get("LMS_STAGE") == "0"
 
 
-# --------------------------------------------------------------------------------------- specialisations
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a function is compiled."""
-
-    backend: str = "interpret"
-    fastmath: bool = False
-    boundscheck: bool = True
-
-
-@dataclass(slots=True)
-class Specialization:
-    """One function for one set of static arguments and argument types: every stage of its making can be looked at."""
-
-    traced: Traced
-    options: Options
-    _optimized: Program | None = None
-    _run: Callable[[Sequence[Any]], Sequence[Any]] | None = None
-    lock: Any = field(default_factory=threading.RLock, repr=False)
-
-    @property
-    def staged(self) -> Program:
-        """The program as it was staged."""
-        return self.traced.program
-
-    @property
-    def program(self) -> Program:
-        """The program after the passes, in the form the back ends take."""
-        with self.lock:
-            if self._optimized is None:
-                from . import pipeline
-
-                self._optimized = pipeline.optimize(self.staged, fastmath=self.options.fastmath, boundscheck=self.options.boundscheck)
-            return self._optimized
-
-    @property
-    def ir(self) -> str:
-        """The staged program as text."""
-        return str(self.staged)
-
-    def run(self, leaves: Sequence[Any]) -> Sequence[Any]:
-        """The program's results for the leaves of one call."""
-        if self._run is None:
-            with self.lock:
-                if self._run is None:
-                    self._run = _BACKENDS[self.options.backend](self)
-        return self._run(leaves)
-
-
-def _interpret(s: Specialization) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    from lms.backends import interpret
-
-    return functools.partial(interpret.run, s.staged)
-
-
-_BACKENDS: dict[str, Callable[[Specialization], Callable[[Sequence[Any]], Sequence[Any]]]] = {"interpret": _interpret}
-
-
-# ------------------------------------------------------------------------------------------------ staged
-
-
-class Staged(Generic[P, R]):
+class Staged(NativeCallable, Generic[P, R]):
     """A function that is staged: called, it specialises itself for its arguments, compiles, remembers, and runs.
 
     Inside another staged function a call of it becomes a call in the program. `unstaged` is the plain function.
     """
 
-    def __init__(self, function: Callable[P, R], options: Options, local: Mapping[str, Any] | None = None) -> None:
+    __lms_staged__ = True
+
+    def __init__(self, function: Callable[P, R], options: Options, signature: Signature) -> None:
         functools.update_wrapper(self, function)
         self.unstaged = function
         self.options = options
-        self.signature = Signature(function, local)
+        self.signature = signature
         self.specializations: dict[Any, list[Specialization]] = {}
-        self._values: dict[str, set[Any]] = {}
+        self._counted: dict[str, dict[Any, None]] = {}
         self._lock = threading.RLock()
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if staging():
-            return self.inside(args, kwargs)  # type: ignore[no-any-return]  # what the function returns, staged
-        if runs_plainly():
-            return self.unstaged(*args, **kwargs)
-        try:
-            return self._outside(args, kwargs)  # type: ignore[no-any-return]  # the function's own result
-        except LmsError as e:
-            raise e.with_traceback(_theirs(e.__traceback__)) from None
-
-    def inside(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """A call from staged code."""
-        return functions.call(self.body, self.signature, args, kwargs)
+        self._native: list[Specialization] = []
 
     @property
     def body(self) -> Callable[..., Any]:
         """What is run to stage it."""
         return self.unstaged
 
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if staging():
+            return self.inside(args, kwargs)  # type: ignore[no-any-return]  # what the function returns, staged
+        try:
+            if runs_plainly():
+                return self.plainly(args, kwargs)  # type: ignore[no-any-return]  # the function's own result
+            return self._outside(args, kwargs)  # type: ignore[no-any-return]  # the function's own result
+        except LmsError as e:
+            raise e.with_traceback(_theirs(e.__traceback__)) from None
+        except Exception as e:
+            raise e.with_traceback(_theirs(e.__traceback__))
+
+    def inside(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """A call from staged code: a call in the program."""
+        return functions.call(self.body, self.signature, args, kwargs)
+
+    def plainly(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """A call without staging."""
+        return self.unstaged(*args, **kwargs)  # type: ignore[call-arg]  # as the caller passes them
+
     def _outside(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         bound = self.signature.bind(args, kwargs)
         s = self._find(bound)
-        results = s.run([*map(_input, bound.values, bound.leaves, bound.paths), *(h.now() for h in s.traced.hidden)])
+        return self._run(s, bound)
+
+    def _run(self, s: Specialization, bound: Bound) -> Any:
+        leaves = [_input(*leaf) for leaf in zip(bound.values, bound.leaves, bound.paths, strict=True)]
+        results = s.run([*leaves, *(h.now() for h in s.traced.hidden)])
         return s.traced.rebuild([_output(v) for v in results])
 
+    # ------------------------------------------------------------------------------- specialisations
+
     def _find(self, bound: Bound) -> Specialization:
+        """The specialisation for some arguments, made now unless there is one that is still valid."""
         key = bound.key
-        for s in self.specializations.get(key, ()):
-            if s.traced.current():
-                return s
+        if (found := self._known(key)) is not None:
+            return found
         with self._lock:
-            for s in self.specializations.get(key, ()):
-                if s.traced.current():
-                    return s
+            if (found := self._known(key)) is not None:
+                return found
             self._count(bound)
             s = Specialization(functions.trace(self.body, self.signature, bound), self.options)
-            self.specializations.setdefault(key, []).append(s)
+            self.specializations[key] = [*(old for old in self.specializations.get(key, ()) if old.traced.current()), s]
+            self._enter(s, bound)
             return s
+
+    def _known(self, key: Any) -> Specialization | None:
+        return next((s for s in self.specializations.get(key, ()) if s.traced.current()), None)
+
+    def _enter(self, s: Specialization, bound: Bound) -> None:
+        """Let calls go straight into native code, where a call is its leaves and nothing can have changed meanwhile."""
+        plain = all(isinstance(spec, Later) and not isinstance(spec.type, SumType) for spec in bound.spec.values())
+        result = s.traced.result
+        flat = isinstance(result, Later) or (isinstance(result, Tree) and result.cls is tuple and len(result.parts) > 1
+                                             and all(isinstance(part, Later) for part in result.parts))
+        if plain and flat and self.options.backend == "llvm" and not s.traced.hidden and not s.traced.dependencies and not any(
+                isinstance(v.type, SumType) for v in s.staged.main.body.results):
+            self._native.append(s)
+            set_entries(self, [each.compiled.entry for each in self._native], [each.compiled.keepalive for each in self._native])
 
     def _count(self, bound: Bound) -> None:
         """Warn once for a parameter that keeps changing."""
         for name, spec in bound.spec.items():
-            if isinstance(spec, Now):
-                values = self._values.setdefault(name, set())
-                values.add(spec)
-                if len(values) == MANY:
-                    last = ", ".join(repr(v.value) for v in list(values)[-3:])
-                    warnings.warn(f"{self.signature.name} has been compiled for {MANY} values of {name!r} (such as {last}); "
-                                  f"annotate `{name}: Rep[i64]` to make it a value of the compiled code", SpecializationWarning, stacklevel=5)
+            if not isinstance(spec, Now):
+                continue
+            values = self._counted.setdefault(name, {})
+            values[spec] = None
+            if len(values) == MANY:
+                last = ", ".join(repr(v.value) for v in list(values)[-3:])
+                warnings.warn(f"{self.signature.name} has been compiled for {MANY} values of {name!r} (the last are {last}); "
+                              f"annotate `{name}: Rep[i64]` to make it a value of the compiled code", SpecializationWarning,
+                              stacklevel=_depth_of_user())
 
     def specialize(self, *args: Any, **kwargs: Any) -> Specialization:
         """The specialisation for some arguments; those that are left out stand for any value of their annotated type.
 
             power.specialize(n=5).ir
         """
-        from lms.staging.examples import complete
-
         with self._lock:
-            return self._find(self.signature.bind(*complete(self.signature, args, kwargs)))
+            return self._find(self.signature.bind_types(args, kwargs))
+
+    # ------------------------------------------------------------------------------ as Python's functions are
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else MethodType(self, instance)
 
     def __repr__(self) -> str:
         return f"<staged {self.signature.name}>"
 
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        module = sys.modules.get(self.__module__)
-        found: Any = module
-        for part in self.__qualname__.split("."):
-            found = getattr(found, part, None)
-        if found is self:
+    def __reduce__(self) -> tuple[Any, ...]:
+        if _by_name_or_none(self.__module__, self.__qualname__) is self:
             return _by_name, (self.__module__, self.__qualname__)
-        return stage_with, (self.unstaged, self.options)
+        return staged, (self.unstaged, self.options)
 
     def __copy__(self) -> Staged[P, R]:
         return self
@@ -208,14 +173,22 @@ class Staged(Generic[P, R]):
         return self
 
 
+
 def _by_name(module: str, qualname: str) -> Any:
     __import__(module)
     return functools.reduce(getattr, qualname.split("."), sys.modules[module])
 
 
-def stage_with(function: Callable[P, R], options: Options, local: Mapping[str, Any] | None = None) -> Staged[P, R]:
+def _by_name_or_none(module: str, qualname: str) -> Any:
+    try:
+        return _by_name(module, qualname)
+    except (ImportError, AttributeError, KeyError):
+        return None
+
+
+def staged(function: Callable[P, R], options: Options | None = None, local: Mapping[str, Any] | None = None) -> Staged[P, R]:
     """`function`, staged with these options."""
-    return Staged(function, options, local)
+    return Staged(function, options or Options(), Signature(function, local))
 
 
 @overload
@@ -224,28 +197,53 @@ def stage(function: Callable[P, R], /) -> Staged[P, R]: ...
 def stage(*, backend: str = ..., fastmath: bool = ..., boundscheck: bool = ...) -> Callable[[Callable[P, R]], Staged[P, R]]: ...
 
 
-def stage(function: Callable[..., Any] | None = None, /, *, backend: str = "interpret", fastmath: bool = False,
+def stage(function: Callable[..., Any] | None = None, /, *, backend: str = "llvm", fastmath: bool = False,
           boundscheck: bool = True) -> Any:
     """Make a function a staged one: its staged arguments exist later, everything else happens now.
 
-    `backend` is `"llvm"` (native code) or `"interpret"` (NumPy, for reference); `fastmath` allows
-    floating-point arithmetic to be reassociated and contracted; `boundscheck=False` removes the checks of indices.
+    `backend` is `"llvm"` (native code), or `"interpret"` or `"python"` for reference; `fastmath` allows floating-point
+    arithmetic to be reassociated and contracted; `boundscheck=False` removes the checks of indices.
 
         @lms.stage
         def power(b: Rep[f64], n: int) -> Rep[f64]:
             return 1.0 if n == 0 else b * power(b, n - 1)
     """
+    if backend not in ("llvm", "interpret", "python"):
+        raise StagingError(f"there is no back end {backend!r}", here(), fix='"llvm", "interpret" or "python"')
     options = Options(backend, fastmath, boundscheck)
-    local = sys._getframe(1).f_locals
+    local = dict(sys._getframe(1).f_locals)
     if function is None:
-        return lambda f: stage_with(f, options, local)
-    return stage_with(function, options, local)
+        return lambda f: staged(f, options, local)
+    return staged(function, options, local)
+
+
+def check_pure(f: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Stage a call twice and compare the programs. Raises `StagingError` if something that ran now changed between the two."""
+    s = f if isinstance(f, Staged) else staged(f)
+    programs = []
+    for _ in range(2):
+        bound = s.signature.bind(args, kwargs)
+        programs.append(_numbered(str(functions.trace(s.body, s.signature, bound).program)))
+    for one, other in zip(programs[0].splitlines(), programs[1].splitlines(), strict=False):
+        if one != other:
+            raise StagingError(f"staging {s.signature.name} twice gave two programs: `{one.strip()}`, then `{other.strip()}`",
+                               s.signature.span, fix="what runs now must not depend on time, random numbers or mutable state")
+    if programs[0] != programs[1]:
+        raise StagingError(f"staging {s.signature.name} twice gave two programs of different length", s.signature.span)
+
+
+def _numbered(text: str) -> str:
+    """A program's text with fresh symbols numbered from 0."""
+    import re
+
+    seen: dict[str, str] = {}
+    return re.sub(r"\$\d+", lambda m: seen.setdefault(m[0], f"${len(seen)}"), text)
 
 
 # ------------------------------------------------------------------------------------- leaves in and out
 
 
-def _input(value: Any, leaf: Any, path: str) -> Any:
+def _input(value: Any, leaf: Later, path: str) -> Any:
     """One leaf of an argument as the program takes it."""
     if isinstance(leaf.type, SumType):
         return records.to_record(value, leaf.type, path)
@@ -272,3 +270,11 @@ def _theirs(traceback: TracebackType | None) -> TracebackType | None:
     for t in reversed(frames):
         out = TracebackType(out, t.tb_frame, t.tb_lasti, t.tb_lineno)
     return out
+
+
+def _depth_of_user() -> int:
+    """The `stacklevel` of the user's frame, for a warning raised by our caller."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and is_ours(frame.f_code):
+        level, frame = level + 1, frame.f_back
+    return level

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import copy
 import dataclasses
 import enum
 import inspect
@@ -89,6 +90,43 @@ class Signature:
         self.result = resolve(self.signature.return_annotation, names)
         self.span = Span(code.co_filename, code.co_firstlineno) if code else None
 
+    def positional(self, values: Sequence[Any], further: Sequence[str], name: str) -> Signature:
+        """The signature of something that takes `values` as this function would, then `further` arguments, all by position."""
+        new = object.__new__(Signature)
+        new.function, new.name, new.span, new.result = self.function, name, self.span, NOTHING
+        kind = inspect.Parameter.POSITIONAL_ONLY
+        try:
+            bound = self.signature.bind(*values)
+        except TypeError as e:
+            raise StagingTypeError(f"{self.name}(): {e}", here()) from None
+        new.annotations = {}
+        for k, v in bound.arguments.items():
+            if self.signature.parameters[k].kind is inspect.Parameter.VAR_POSITIONAL:
+                new.annotations |= {f"{k}_{n}": self.annotations[k] for n in range(len(v))}
+            else:
+                new.annotations[k] = self.annotations[k]
+        new.annotations |= {k: NOTHING for k in further}
+        new.signature = inspect.Signature([inspect.Parameter(k, kind) for k in new.annotations])
+        return new
+
+    def returning(self, name: str) -> Signature:
+        """The same parameters, of a function whose result is another one."""
+        new = copy.copy(self)
+        new.name, new.result = name, NOTHING
+        return new
+
+    def bind_types(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Bound:
+        """As `bind`, but what is left out stands for any value of its annotated type. Raises `StagingTypeError` without one."""
+        arguments = self.signature.bind_partial(*args, **kwargs)
+        arguments.apply_defaults()
+        bound = Bound()
+        for name, parameter in self.signature.parameters.items():
+            if name in arguments.arguments or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                bound.spec[name] = classify(arguments.arguments.get(name, ()), self.annotations[name], name, bound)
+            else:
+                bound.spec[name] = _any_value(self.annotations[name], name, bound)
+        return bound
+
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Bound:
         """What a call passes. Raises `TypeError` as Python does, and `StagingTypeError` for what cannot be staged."""
         try:
@@ -172,6 +210,21 @@ def classify(x: Any, annotation: Any, path: str, bound: Bound) -> Any:
     if isinstance(annotation, type) and not trees.children(x) and not scalar_like(x) and not isinstance(x, Rep):
         return _now(x, path)
     return _by_value(x, annotation, path, bound)
+
+
+def _any_value(annotation: Any, path: str, bound: Bound) -> Any:
+    """What an argument is, by its annotation alone."""
+    from .results import declared
+
+    spec = declared(annotation)
+    if annotation in _NUMBERS:
+        spec = Later(_NUMBERS[annotation])
+    if isinstance(annotation, Annotation) and annotation.mut and isinstance(spec, Later):
+        spec = Later(spec.type, mut=True)
+    if not isinstance(spec, Later):
+        raise StagingTypeError(f"{path} is needed to specialise: its annotation does not say what it is", here(),
+                               fix=f"pass `{path}=...`")
+    return _leaf(None, spec, path, bound)
 
 
 def _plain(x: Any, annotation: Any) -> Any:

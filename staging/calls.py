@@ -384,3 +384,8 @@ def _result_type(t: Any) -> Type:
     found = scalar_type(t)
     assert isinstance(found, Scalar)
     return found
+
+
+def print_now(*values: Any, sep: str = " ", end: str = "\n") -> None:
+    """Print while staging: staged values show their types. (`print` in staged code happens later.)"""
+    print(*values, sep=sep, end=end)

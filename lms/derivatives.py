@@ -1,0 +1,181 @@
+"""`grad` and its kin outside staged code: each gives a staged function, whose body is the derivative as staged code has it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from lms.ad import api as ad
+from lms.core.builder import staging
+from lms.staging import trees
+from lms.staging.arguments import Signature
+
+from .api import Options, Staged, staged
+
+_staged: WeakKeyDictionary[Any, Staged[..., Any]] = WeakKeyDictionary()
+
+
+class Derived(Staged[..., Any]):
+    """A staged function made of another one: `grad(f)`. It pickles as that transformation of that function."""
+
+    def __init__(self, make: Callable[..., Any], f: Staged[..., Any], options: dict[str, Any], body: Callable[..., Any],
+                 signature: Signature) -> None:
+        super().__init__(f.unstaged, f.options, signature)
+        self.make, self.of, self.settings, self._body = make, f, options, body
+
+    @property
+    def body(self) -> Callable[..., Any]:
+        return self._body
+
+    def plainly(self, args: Sequence[Any], kwargs: Any) -> Any:
+        """Without staging, a derivative still goes through the program, and the interpreter runs it."""
+        plain = staged(self.of.unstaged, Options("interpret"))
+        return Derived(self.make, plain, self.settings, self._body, self.signature)._outside(args, kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.make, self.of, self.settings)
+
+    def __repr__(self) -> str:
+        return f"<staged {self.signature.name}>"
+
+
+def _again(make: Callable[..., Any], f: Any, settings: dict[str, Any]) -> Any:
+    return make(f, **settings)
+
+
+def as_staged(f: Callable[..., Any]) -> Staged[..., Any]:
+    """`f` if it is staged, else its staged form, always the same one."""
+    if isinstance(f, Staged):
+        return f
+    try:
+        found = _staged.get(f)
+        if found is None:
+            found = _staged[f] = staged(f)
+    except TypeError:  # no weak references to it
+        found = staged(f)
+    return found
+
+
+def _derived(make: Callable[..., Any], inside: Callable[..., Any], f: Callable[..., Any], settings: dict[str, Any]) -> Any:
+    if staging():
+        return inside(f, **settings)
+    s = as_staged(f)
+    return Derived(make, s, settings, inside(s, **settings), s.signature.returning(f"{make.__name__}({s.signature.name})"))
+
+
+def grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The gradient of a function whose result is one float, as a staged function.
+
+    `argnums` says by which arguments: numbers or names, one or several. The gradient is a container like the argument, with
+    None for what is no float. With `has_aux`, `f` gives the float and something else, and the result is (gradient, that).
+    Raises `TypeError` for an argument without floats.
+
+        lms.grad(lambda x: x * x)(3.0)      # 6.0
+    """
+    return _derived(grad, ad.grad, f, {"argnums": argnums, "has_aux": has_aux})  # type: ignore[no-any-return]  # a callable
+
+
+def value_and_grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """As `grad`, but gives the value too: (value, gradient), or ((value, something else), gradient)."""
+    return _derived(value_and_grad, ad.value_and_grad, f,  # type: ignore[no-any-return]  # a callable
+                    {"argnums": argnums, "has_aux": has_aux})
+
+
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """What `f` gives at `primals`, and its derivative in the direction `tangents`.
+
+        lms.jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 0.0))     # (6.0, 3.0)
+    """
+    if staging():
+        return ad.jvp(f, primals, tangents)
+    s = as_staged(f)
+    return _forward(s, len(tuple(primals)), tuple(primals))(*primals, *tangents)  # type: ignore[no-any-return]  # a pair
+
+
+def _forward(s: Staged[..., Any], n: int, primals: tuple[Any, ...]) -> Staged[..., Any]:
+    key = "jvp", n
+    known: dict[Any, Staged[..., Any]] = s.__dict__.setdefault("_derived", {})
+    if key not in known:
+        def body(*args: Any) -> Any:
+            return ad.jvp(s, args[:n], args[n:])
+
+        signature = s.signature.positional(primals, [f"tangent_{k}" for k in range(n)], f"jvp({s.signature.name})")
+        known[key] = Derived(_forward, s, {"n": n, "primals": primals}, body, signature)
+    return known[key]
+
+
+def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """What `f` gives, and its pullback: from a cotangent of that to the cotangents of the arguments, a tuple of them.
+
+    The pullback may be called any number of times, from any thread; it works on the arrays as they are now.
+
+        y, pull = lms.vjp(lambda x: x * x, 3.0)     # 9.0
+        pull(1.0)                                   # (6.0,)
+    """
+    if staging():
+        return ad.vjp(f, *primals)
+    s = as_staged(f)
+    kept = trees.map_leaves(lambda x: x.copy() if isinstance(x, np.ndarray) else x, primals)
+    value = s(*primals)
+    backward = _backward(s, len(primals), primals)
+
+    def pullback(cotangent: Any) -> tuple[Any, ...]:
+        again = trees.map_leaves(lambda x: x.copy() if isinstance(x, np.ndarray) else x, kept)
+        return backward(*again, cotangent)  # type: ignore[no-any-return]  # a tuple
+
+    return value, pullback
+
+
+def _backward(s: Staged[..., Any], n: int, primals: tuple[Any, ...]) -> Staged[..., Any]:
+    key = "vjp", n
+    known: dict[Any, Staged[..., Any]] = s.__dict__.setdefault("_derived", {})
+    if key not in known:
+        def body(*args: Any) -> Any:
+            return ad.vjp(s, *args[:n])[1](args[n])
+
+        signature = s.signature.positional(primals, ["cotangent"], f"vjp({s.signature.name})")
+        known[key] = Derived(_backward, s, {"n": n, "primals": primals}, body, signature)
+    return known[key]
+
+
+def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """The Hessian of a function with a float result, times a vector: the derivative of its gradient in a direction."""
+    n = len(tuple(primals))
+    several = ad.grad if staging() else grad
+    gradient = several(f, argnums=tuple(range(n)))
+    out = jvp(gradient, primals, tangents)[1]
+    return out[0] if n == 1 else out
+
+
+def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """The derivative of every element of the result by every element of one argument: an array of both shapes, one after the other."""
+    if staging():
+        return _jacobian(f, argnums)
+    s = as_staged(f)
+    return Derived(jacobian, s, {"argnums": argnums}, _jacobian(s, argnums), s.signature.returning(f"jacobian({s.signature.name})"))
+
+
+def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """The second derivatives of a function with a float result by the elements of one argument."""
+    return jacobian(grad(f, argnums), argnums)
+
+
+def _jacobian(f: Callable[..., Any], argnums: int) -> Callable[..., Any]:
+    """One forward derivative for each element of the argument, in a loop."""
+    from lms.staging.derivatives import columns
+
+    @functools.wraps(f)
+    def jacobian_of(*args: Any) -> Any:
+        def along(direction: Any) -> Any:
+            def of_one(x: Any) -> Any:
+                return f(*args[:argnums], x, *args[argnums + 1:])
+
+            return ad.jvp(of_one, (args[argnums],), (direction,))[1]
+
+        return columns(args[argnums], along)
+
+    return jacobian_of

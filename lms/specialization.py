@@ -1,0 +1,199 @@
+"""One function for one set of static arguments and argument types, and every form it takes on the way to native code."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lms.ad.differentiate import Differentiate, derivatives
+from lms.core.errors import ShapeError
+from lms.core.ir import Program
+from lms.passes.base import run
+from lms.passes.clone import clone
+from lms.passes.inline import Inline
+from lms.staging.functions import Traced
+
+from . import pipeline
+
+if TYPE_CHECKING:
+    from lms.backends.llvm import CompiledFunction
+
+Run = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a function is compiled."""
+
+    backend: str = "llvm"
+    fastmath: bool = False
+    boundscheck: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A picture of a program. Notebooks show it; `save` writes `.dot`, `.html`, and `.svg` or `.png` where `dot` is installed."""
+
+    program: Program
+
+    @property
+    def dot(self) -> str:
+        """The picture in the language of graphviz."""
+        from lms.backends import dot
+
+        return dot.emit(self.program)
+
+    @property
+    def html(self) -> str:
+        """One file that draws itself in a browser."""
+        from lms.backends import html
+
+        return html.page(self.program)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture; the suffix says how. Gives the path of what was written."""
+        from lms.backends import dot
+
+        if Path(path).suffix != ".html":
+            return dot.write(self.program, path)
+        Path(path).write_text(self.html, encoding="utf-8")
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        return f'<iframe srcdoc="{escape(self.html)}" width="100%" height="600"></iframe>'
+
+
+class Specialization:
+    """One function for one set of static arguments and argument types: every stage of its making can be looked at."""
+
+    def __init__(self, traced: Traced, options: Options) -> None:
+        self.traced, self.options = traced, options
+        self.lock = threading.RLock()
+        self._run: Run | None = None
+
+    @property
+    def staged(self) -> Program:
+        """The program as it was staged."""
+        return self.traced.program
+
+    @cached_property
+    def program(self) -> Program:
+        """The program after the passes, in the form the compiled back ends take."""
+        differentiate = [Differentiate(pipeline.BEFORE)] if self.differentiates else []
+        return pipeline.optimize(self.staged, differentiate, fastmath=self.options.fastmath, boundscheck=self.options.boundscheck)
+
+    @property
+    def differentiates(self) -> bool:
+        """Whether a derivative is asked for."""
+        return any(True for _ in derivatives(self.staged))
+
+    @cached_property
+    def compiled(self) -> CompiledFunction:
+        """The native code, a callable on leaves."""
+        from lms.backends import llvm
+
+        return llvm.compile(self.program, fastmath=self.options.fastmath, boundscheck=self.options.boundscheck)
+
+    # ------------------------------------------------------------------------------------ to look at
+
+    @property
+    def ir(self) -> str:
+        """The program as it was staged, as text."""
+        return str(self.staged)
+
+    @property
+    def python(self) -> str:
+        """The program after the passes, as Python and NumPy."""
+        from lms.backends import python
+
+        return python.emit(self._readable())
+
+    @property
+    def llvm(self) -> str:
+        """The optimised LLVM module."""
+        return self.compiled.llvm
+
+    @property
+    def asm(self) -> str:
+        """The machine code, as assembly."""
+        return self.compiled.asm
+
+    def graph(self) -> Graph:
+        """A picture of the program: blocks as boxes, data and effects as arrows."""
+        return Graph(self._readable())
+
+    def plan(self) -> list[str]:
+        """The names of the passes that make the program what it is."""
+        return [step.name for step in pipeline.pipeline([Differentiate(pipeline.BEFORE)] if self.differentiates else [],
+                                                        fastmath=self.options.fastmath, boundscheck=self.options.boundscheck)]
+
+    def _readable(self) -> Program:
+        """The program simplified, derivatives expanded, whole-array operations still in one piece."""
+        differentiate = [Differentiate(pipeline.BEFORE)] if self.differentiates else []
+        return run([*pipeline.BEFORE, *differentiate, Inline(), *pipeline.SIMPLIFY], clone(self.staged))
+
+    # ----------------------------------------------------------------------------------------- to run
+
+    def run(self, leaves: Sequence[Any]) -> Sequence[Any]:
+        """The program's results for the leaves of one call. Raises what its checks raise."""
+        if self._run is None:
+            with self.lock:
+                if self._run is None:
+                    self._run = _BACKENDS[self.options.backend](self)
+        return self._run(leaves)
+
+
+def _llvm(s: Specialization) -> Run:
+    return s.compiled.call_leaves
+
+
+def _expanded(s: Specialization) -> Program:
+    program = clone(s.staged)
+    return Differentiate().run(program) if s.differentiates else program
+
+
+def _interpret(s: Specialization) -> Run:
+    from lms.backends import interpret
+
+    program = _expanded(s)
+    return lambda leaves: _fresh(program, interpret.run(program, _apart(program, leaves)), leaves)
+
+
+def _python(s: Specialization) -> Run:
+    from lms.backends import python
+
+    program = _expanded(s)
+    call = python.compile(program)
+    return lambda leaves: _fresh(program, call(*_apart(program, leaves)), leaves)
+
+
+def _apart(program: Program, leaves: Sequence[Any]) -> Sequence[Any]:
+    """The arguments, if none that is written to overlaps another. Raises `ShapeError`, a `ValueError`, naming both."""
+    params = program.main.body.params
+    for k in program.main.mut:
+        for j, other in enumerate(leaves):
+            if j != k and isinstance(leaves[k], np.ndarray) and isinstance(other, np.ndarray) and np.shares_memory(leaves[k], other):
+                raise ShapeError(f"{params[k].name or k} is written to, and overlaps {params[j].name or j}", program.main.span)
+    return leaves
+
+
+def _fresh(program: Program, results: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
+    """Results that are no other name of an argument, but for a returned argument that is written to."""
+    written = [leaves[k] for k in program.main.mut]
+
+    def own(x: Any) -> Any:
+        if not isinstance(x, np.ndarray) or any(x is w for w in written):
+            return x
+        return x.copy() if x.base is not None or any(x is leaf for leaf in leaves) else x
+
+    return [own(x) for x in results]
+
+
+_BACKENDS: dict[str, Callable[[Specialization], Run]] = {"llvm": _llvm, "interpret": _interpret, "python": _python}
