@@ -131,7 +131,7 @@ class Module:
     results: tuple[Type, ...]
     mut: frozenset[int]
     sites: tuple[Site, ...] = ()
-    callbacks: frozenset[str] = frozenset()  # names in CALLBACKS that the text uses and leaves to the linker's side to declare or define
+    callbacks: frozenset[str] = frozenset()  # names in CALLBACKS that the text uses and leaves to others to declare or define
     imports: dict[str, tuple[str, str]] = field(default_factory=dict)  # symbol -> (module, name in its __pyx_capi__)
     loops: bool = False  # whether a call may take long enough to release the GIL for
 

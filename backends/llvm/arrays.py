@@ -13,7 +13,7 @@ from . import complexes, scalar
 from .abi import DATA, Site
 from .ownership import static_bytes
 from .values import Array, V, item_size, memory_type
-from .writer import COLD, Writer, rule
+from .writer import Writer, rule
 
 # ------------------------------------------------------------------------------------------- references
 
@@ -283,6 +283,3 @@ def coerce(w: Writer, v: V, source: Type, target: Type) -> V:
     assert isinstance(target, ArrayType)
     dims = tuple(str(d) if isinstance(d, int) else found for d, found in zip(target.dims, v.dims, strict=True))
     return Array(v.owner, v.data, dims, strides(w, v) if target.layout == "S" else None)
-
-
-_ = COLD

@@ -7,7 +7,7 @@ from functools import partial
 
 from lms.core import primitives as p
 from lms.core.primitives import Primitive
-from lms.core.types import Scalar, f64
+from lms.core.types import Scalar
 
 from . import vecmath
 from .values import Complex, V, float_literal, llvm_type
@@ -111,7 +111,8 @@ def _libm(name: str, w: Writer, t: Scalar, zs: Sequence[V], flags: str) -> V:
         for part in (z.re, z.im):
             arguments.append(part if t.bits == 128 else w.op(f"fpext float {part} to double"))
     w.module.declares.add(f"declare {{ double, double }} @{name}({', '.join(['double'] * len(arguments))})")
-    out = w.op(f"call {{ double, double }} @{name}({', '.join(f'double {a}' for a in arguments)}) nounwind willreturn memory(none)")
+    given = ", ".join(f"double {a}" for a in arguments)
+    out = w.op(f"call {{ double, double }} @{name}({given}) nounwind willreturn memory(none)")
     re, im = (w.op(f"extractvalue {{ double, double }} {out}, {k}") for k in (0, 1))
     if t.bits == 64:
         re, im = w.op(f"fptrunc double {re} to float"), w.op(f"fptrunc double {im} to float")
@@ -129,7 +130,8 @@ def _pow(w: Writer, t: Scalar, zs: Sequence[V], flags: str) -> V:
     zero, one, nan = (float_literal(v, t.real) for v in (0.0, 1.0, float("nan")))
 
     def same(z: Complex, re: float) -> str:
-        return w.op(f"and i1 {w.op(f'fcmp oeq {lt} {z.re}, {float_literal(re, t.real)}')}, {w.op(f'fcmp oeq {lt} {z.im}, {zero}')}")
+        parts = w.op(f"fcmp oeq {lt} {z.re}, {float_literal(re, t.real)}"), w.op(f"fcmp oeq {lt} {z.im}, {zero}")
+        return w.op(f"and i1 {parts[0]}, {parts[1]}")
 
     def pick(c: str, a: Complex, b: Complex) -> Complex:
         return Complex(w.op(f"select i1 {c}, {lt} {a.re}, {lt} {b.re}"), w.op(f"select i1 {c}, {lt} {a.im}, {lt} {b.im}"))
@@ -164,4 +166,3 @@ def _magnitude(test: str, joined: str, w: Writer, t: Scalar, zs: Sequence[V], fl
 
 COMPLEX[p.scalar.isinf] = partial(_magnitude, "oeq", "or")
 COMPLEX[p.scalar.isfinite] = partial(_magnitude, "one", "and")
-_ = f64

@@ -52,13 +52,14 @@ def _contract_into(w: Writer, node: Node) -> None:
         size.update(zip(letters, handle.dims, strict=True))
         operands.append(_Operand(t, handle.data, dict(zip(letters, strides(w, handle), strict=True)), w.meta(v)))
     c, a, b = operands
-    assert isinstance(c.t.dtype, Scalar)
+    dtype = c.t.dtype
+    assert isinstance(dtype, Scalar)
     rows = [x for x in out if x in left and x not in right]
     columns = [x for x in out if x in right and x not in left]
     sums = [x for x in left if x in right and x not in out]
     alone = [x for x in left + right if x not in out and x not in sums]
     known = all(_known(n) for n in size.values()) and prod(int(n) for n in size.values()) <= SMALL
-    kernel = c.t.dtype.name in _BLAS and not alone and bool(sums) and bool(rows or columns) and not known
+    kernel = dtype.name in _BLAS and not alone and bool(sums) and bool(rows or columns) and not known
     if not kernel:
         _loops(w, c, a, b, size, out, [*sums, *alone], node.attrs["accumulate"])
         return
@@ -74,7 +75,7 @@ def _contract_into(w: Writer, node: Node) -> None:
 
     def body(index: Sequence[tuple[str, str]]) -> None:
         addresses = [x.at(w, x.data, index) for x in (c, a, b)]
-        _gemm(w, c.t.dtype, [size[x] if x else "1" for x in (m, n, k)], addresses,
+        _gemm(w, dtype, [size[x] if x else "1" for x in (m, n, k)], addresses,
               [[x.strides.get(letter, "1") if letter else "1" for letter in pair]
                for x, pair in ((c, (m, n)), (a, (m, k)), (b, (k, n)))], beta)
 
@@ -106,7 +107,8 @@ def _zero(w: Writer, c: _Operand, size: dict[str, str], out: str) -> None:
     _nest(w, [(x, size[x]) for x in out], lambda index: w.store(t, literal(0, t), c.at(w, c.data, index), c.meta))
 
 
-def _loops(w: Writer, c: _Operand, a: _Operand, b: _Operand, size: dict[str, str], out: str, sums: list[str], accumulate: bool) -> None:
+def _loops(w: Writer, c: _Operand, a: _Operand, b: _Operand, size: dict[str, str], out: str, sums: list[str],
+           accumulate: bool) -> None:
     """Any contraction. Where the result's last letter runs through memory and no sum does, it is the innermost loop."""
     t = c.t.dtype
     assert isinstance(t, Scalar)
@@ -159,7 +161,8 @@ def _value(t: Scalar, registers: Sequence[str]) -> V:
 # ------------------------------------------------------------------------------------------------- BLAS
 
 
-def _gemm(w: Writer, t: Scalar, sizes: Sequence[str], data: Sequence[str], steps: Sequence[Sequence[str]], accumulate: bool) -> None:
+def _gemm(w: Writer, t: Scalar, sizes: Sequence[str], data: Sequence[str], steps: Sequence[Sequence[str]],
+          accumulate: bool) -> None:
     """`c[m, n] (+)= sum_k a[m, k] b[k, n]` by a helper that looks at the strides."""
     name = w.module.helper(f"lms_gemm_{t.name}", lambda: gemm_text(t))
     w.module.imports[f"lms_blas_{_BLAS[t.name]}gemm"] = (_MODULE, f"{_BLAS[t.name]}gemm")
@@ -210,7 +213,8 @@ define internal {{ i1, i1, i64 }} @lms_leading_{t.name}(i64 %rows, i64 %columns,
   ret {{ i1, i1, i64 }} %r2
 }}
 
-define internal void @lms_gemm_{t.name}(i64 %m, i64 %n, i64 %k, ptr %c, i64 %cm, i64 %cn, ptr %a, i64 %am, i64 %ak, ptr %b, i64 %bk, i64 %bn, i1 %add) noinline nounwind {{
+define internal void @lms_gemm_{t.name}(i64 %m, i64 %n, i64 %k, ptr %c, i64 %cm, i64 %cn, ptr %a, i64 %am, i64 %ak,
+                                        ptr %b, i64 %bk, i64 %bn, i1 %add) noinline nounwind {{
 entry:
   %ip = alloca [6 x i32], align 4
   %flags = alloca [2 x i8], align 1
@@ -271,7 +275,8 @@ blas:
   store i32 %ldy32, ptr %i4
   store i32 %ldc32, ptr %i5
   %beta = select i1 %add, ptr @lms_gemm_{t.name}_one, ptr @lms_gemm_{t.name}_zero
-  call void @lms_blas_{letter}gemm(ptr %flags, ptr %flag1, ptr %ip, ptr %i1, ptr %i2, ptr @lms_gemm_{t.name}_one, ptr %x, ptr %i3, ptr %y, ptr %i4, ptr %beta, ptr %c, ptr %i5)
+  call void @lms_blas_{letter}gemm(ptr %flags, ptr %flag1, ptr %ip, ptr %i1, ptr %i2, ptr @lms_gemm_{t.name}_one,
+                                   ptr %x, ptr %i3, ptr %y, ptr %i4, ptr %beta, ptr %c, ptr %i5)
   ret void
 plain:
   br label %row
@@ -332,7 +337,8 @@ def _halves(t: Scalar) -> list[tuple[str, int]]:
 
 
 def _phis(t: Scalar) -> str:
-    return "".join(f"  %s{part} = phi {llvm_type(t)} [ %c.first{part}, %element ], [ %s.next{part}, %term ]\n" for part, _ in _halves(t))
+    return "".join(f"  %s{part} = phi {llvm_type(t)} [ %c.first{part}, %element ], [ %s.next{part}, %term ]\n"
+                   for part, _ in _halves(t))
 
 
 def _term(t: Scalar) -> str:

@@ -11,7 +11,7 @@ from lms.core.types import ArrayType, Type
 
 from .abi import Site, Status, offsets
 from .arrays import coerce, release, retain
-from .values import Array, V, pack, parts, unpack
+from .values import V, pack, parts, unpack
 from .writer import COLD, RULES, Writer, quoted, returned, rule
 
 STRIP = 1 << 16  # iterations between two polls of a loop that holds no other
@@ -46,7 +46,8 @@ def _same_sizes(ours: Type, *others: Type) -> list[bool]:
     """For each register of a value, whether it is a size that all of the types name alike: then it needs no phi."""
     if not isinstance(ours, ArrayType):
         return [False] * len(parts(ours))
-    same = [all(isinstance(t, ArrayType) and t.dims[k] == d for t in others) for k, d in enumerate(ours.dims) if not isinstance(d, int)]
+    same = [all(isinstance(t, ArrayType) and t.dims[k] == d for t in others)
+            for k, d in enumerate(ours.dims) if not isinstance(d, int)]
     return [False, False, *same, *[False] * (len(parts(ours)) - 2 - len(same))]
 
 
@@ -66,16 +67,9 @@ def _if(w: Writer, node: Node) -> Sequence[V]:
     w.start(after)
     out: list[V] = []
     for k, r in enumerate(node.results):
-        registers = [w.phi(type_, [(arm[k][j], label) for label, arm in arms]) if arms[0][1][k][j] != arms[1][1][k][j]
-                     or arms[0][1][k][j].startswith("%") and not _outer(w, arms[0][1][k][j]) else arms[0][1][k][j]
-                     for j, type_ in enumerate(parts(r.type))]
+        registers = [w.phi(type_, [(arm[k][j], label) for label, arm in arms]) for j, type_ in enumerate(parts(r.type))]
         out.append(unpack(r.type, iter(registers)))
     return out
-
-
-def _outer(w: Writer, register: str) -> bool:
-    """Whether a register is certain to be visible after the branches: only constants are."""
-    return False
 
 
 # ------------------------------------------------------------------------------------------------ loops
@@ -128,12 +122,11 @@ def stripped(w: Writer, low: str, high: str, types: Sequence[str], inits: Regist
     poll(w, span)
     w.jump(again)
     w.start(again)
-    fill_base([(base_low := low, before), (top, again)])
+    fill_base([(low, before), (top, again)])
     for (_, fill), first, last in zip(phis, inits, out, strict=True):
         fill([(first, before), (last, again)])
     w.jump(header)
     w.start(after)
-    _ = base_low
     return [name for name, _ in phis]
 
 
@@ -172,7 +165,6 @@ class _Carried:
         self.w, self.params, self.results = w, params, results
         unchanged = w.ownership.invariant[node]
         moved = w.ownership.moved.get(node, frozenset())
-        first = len(node.operands) - len(inits)
         for k in w.ownership.kept(node):
             if k not in moved:
                 retain(w, node.operands[k])
@@ -183,7 +175,6 @@ class _Carried:
         self.types = [t for param, fixed in zip(params, self.fixed, strict=True)
                       for t, same in zip(parts(param.type), fixed, strict=True) if not same]
         self.start = self.flat(self.init)
-        _ = first
 
     def flat(self, values: Sequence[V]) -> Registers:
         """The registers that change."""
@@ -264,7 +255,6 @@ def _while(w: Writer, node: Node) -> Sequence[V]:
     w.depth += 1
     block(w, condition)
     w.branch(w.scalar(condition.results[0]), inside, after)
-    leaving = w.label
     w.start(inside)
     carried.bind(body.params, registers)
     block(w, body)
@@ -287,7 +277,6 @@ def _while(w: Writer, node: Node) -> Sequence[V]:
         fill([(first, before), (last, w.label)])
     w.jump(header)
     w.start(after)
-    _ = leaving
     return carried.whole(registers)
 
 
@@ -363,5 +352,3 @@ def _py_call(w: Writer, node: Node) -> Sequence[V]:
     _outside(w, "lms_py_call", site, f"ptr {_slots(w, node.operands)}, ptr {area}")
     return [w.load_slots(area, 8 * slot, r.type) for r, slot in zip(node.results, at, strict=False)]
 
-
-_ = Array

@@ -31,17 +31,18 @@ class DebugInfo:
         if path not in self._files:
             folder, name = os.path.split(path)
             quote = str.maketrans({"\\": "\\5C", '"': "\\22"})
-            self._files[path] = self._meta(f'!DIFile(filename: "{name.translate(quote)}", directory: "{folder.translate(quote)}")')
+            name, folder = name.translate(quote), folder.translate(quote)
+            self._files[path] = self._meta(f'!DIFile(filename: "{name}", directory: "{folder}")')
         return self._files[path]
 
     def subprogram(self, function: Function) -> str:
         """The metadata node of a function."""
         if function.name not in self._functions:
             span = function.span or next((n.span for n in function.body.nodes if n.span), None) or Span("<lms>", 1)
+            file = self._file(span.file)
             self._functions[function.name] = self._meta(
-                f'distinct !DISubprogram(name: "{function.name}", scope: {self._file(span.file)}, file: {self._file(span.file)}, '
-                f"line: {span.line}, type: {self._type}, scopeLine: {span.line}, spFlags: DISPFlagDefinition | DISPFlagOptimized, "
-                f"unit: {self._unit})")
+                f'distinct !DISubprogram(name: "{function.name}", scope: {file}, file: {file}, '
+                f"line: {span.line}, type: {self._type}, scopeLine: {span.line}, spFlags: DISPFlagDefinition | DISPFlagOptimized, unit: {self._unit})")
         return self._functions[function.name]
 
     def location(self, function: Function, span: Span | None) -> str:

@@ -13,11 +13,11 @@ from lms.core.errors import VerifyError
 from lms.core.ir import Function, Program, sum_types, walk
 from lms.core.types import ArrayType
 
-from . import arrays, complexes, contraction, control, memory, records, recursion, scalar, sorting, vecmath
+from . import complexes, contraction, control, memory, records, recursion, scalar, sorting, vecmath
 from .abi import CALLBACKS, Module, offsets
 from .aliases import Aliases, Scopes
 from .debug import DebugInfo
-from .values import V, pack, parts, unpack
+from .values import Array, V, pack, parts, unpack
 from .writer import RULES, ModuleWriter, Options, Writer, quoted, returned
 
 __all__ = ["Options", "emit", "emit_module"]
@@ -39,7 +39,10 @@ def declaration(callback: str) -> str:
     return f"declare {result} @{callback}{params}\n"
 
 
-def emit_module(program: Program, options: Options = Options()) -> Module:
+_DEFAULT = Options()
+
+
+def emit_module(program: Program, options: Options = _DEFAULT) -> Module:
     """LLVM text and tables of a lowered program. Raises `VerifyError` for an operation that should have been lowered."""
     types = sum_types(program)
     module = ModuleWriter(program, options, recursion.cycles(program), records.kinds(types))
@@ -58,7 +61,8 @@ def emit_module(program: Program, options: Options = Options()) -> Module:
     kind = program.main.type
     loops = bool(module.recursive) or any(n.op.name in _LONG for f in program.functions.values() for n in walk(f.body))
     callbacks = module.callbacks | ({"lms_poll", "lms_print", "lms_py_call", "lms_stack"} if module.recursive else set())
-    return Module(text, kind.params, kind.results, program.main.mut, tuple(module.sites), frozenset(callbacks), module.imports, loops)
+    return Module(text, kind.params, kind.results, program.main.mut, tuple(module.sites), frozenset(callbacks),
+                  module.imports, loops)
 
 
 def _runtime(module: ModuleWriter, blocks: bool, nodes: bool) -> str:
@@ -83,7 +87,7 @@ def _function(module: ModuleWriter, function: Function, scopes: Scopes) -> str:
         names = [next(registers) for _ in parts(v.type)]
         params += [f"{t} {name}" for t, name in zip(parts(v.type), names, strict=True)]
         value = unpack(v.type, iter(names))
-        if isinstance(v.type, ArrayType) and isinstance(value, arrays.Array):  # one size, one register
+        if isinstance(v.type, ArrayType) and isinstance(value, Array):  # one size, one register
             dims = tuple(sizes.setdefault(d, size) for d, size in zip(v.type.dims, value.dims, strict=True))
             value = replace(value, dims=dims)
         w.env[v] = value
@@ -141,7 +145,7 @@ def _main(module: ModuleWriter, scopes: Scopes) -> str:
     for t, slot in zip(results, offsets(results), strict=False):
         v: V = unpack(t, rest)
         w.store_slots("%results", 8 * slot, t, v)
-        if isinstance(v, arrays.Array):
+        if isinstance(v, Array):
             w.do(f"call void @lms_detach(ptr %ctx, ptr {v.owner})")
     w.do("ret i32 0")
     module.debug = debug

@@ -127,7 +127,8 @@ class Ownership:
             return [1] if managed(node.operands[1].type) else []
         if node.op in (p.control.for_, p.control.while_):
             start = 3 if node.op is p.control.for_ else 0
-            return [k for k, v in enumerate(node.operands) if k >= start and managed(v.type) and k - start not in self.invariant[node]]
+            return [k for k, v in enumerate(node.operands)
+                    if k >= start and managed(v.type) and k - start not in self.invariant[node]]
         return []
 
 

@@ -9,10 +9,10 @@ from lms.core.ir import Node
 from lms.core.types import ArrayType, Constructor, SumType, Type
 
 from .abi import CONTEXT, NODE_FIELDS, Site, offsets
-from .arrays import coerce, release, retain
+from .arrays import coerce, retain
 from .ownership import managed
 from .values import V
-from .writer import COLD, Writer, rule
+from .writer import Writer, rule
 
 
 def kinds(types: dict[str, SumType]) -> dict[tuple[str, int], int]:
@@ -109,6 +109,3 @@ def _forget(f: Type, name: str) -> str:
     assert isinstance(f, ArrayType)
     release_ = "lms_release_references" if isinstance(f.dtype, SumType) else "lms_release"
     return f"call void @{release_}(ptr %ctx, ptr {name})"
-
-
-_ = (COLD, release)

@@ -25,7 +25,8 @@ ROOM = 1 << 18  # left for what recursion calls without asking: libm, BLAS, poll
 
 def cycles(program: Program) -> dict[str, int]:
     """The functions that may call themselves, each with the number of its cycle (Tarjan's components)."""
-    calls = {name: sorted({n.attrs["callee"] for n in walk(f.body) if n.op is p.control.call}) for name, f in program.functions.items()}
+    calls = {name: sorted({n.attrs["callee"] for n in walk(f.body) if n.op is p.control.call})
+             for name, f in program.functions.items()}
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     path: list[str] = []
@@ -131,7 +132,8 @@ direct:
 """
 
 
-DECLARES = ("declare ptr @llvm.frameaddress.p0(i32)", "declare ptr @llvm.stacksave.p0()", "declare ptr @llvm.ptrmask.p0.i64(ptr, i64)")
+DECLARES = ("declare ptr @llvm.frameaddress.p0(i32)", "declare ptr @llvm.stacksave.p0()",
+            "declare ptr @llvm.ptrmask.p0.i64(ptr, i64)")
 
 _ASM = {
     "x86_64": ["pushq %rbp", ".cfi_def_cfa_offset 16", ".cfi_offset %rbp, -16", "movq %rsp, %rbp", ".cfi_def_cfa_register %rbp",
@@ -149,7 +151,8 @@ def runtime(machine: str = "") -> str:
     if machine not in _ASM or sys.platform not in ("linux", "darwin"):
         acquire = "define internal ptr @lms_stack_acquire(ptr %ctx) nounwind {\n  ret ptr null\n}\n"
         release = "define internal void @lms_stack_release(ptr %ctx) nounwind {\n  ret void\n}\n"
-        return acquire + release + "define internal void @lms_switch(ptr %f, ptr %x, ptr %sp) nounwind {\n  ret void\n}\n" + _outside()
+        switch = "define internal void @lms_switch(ptr %f, ptr %x, ptr %sp) nounwind {\n  ret void\n}\n"
+        return acquire + release + switch + _outside()
     prefix = "_" if sys.platform == "darwin" else ""
     lines = [".text", ".p2align 4", f"{prefix}lms_switch:", ".cfi_startproc", *_ASM[machine], ".cfi_endproc"]
     assembly = "".join(f'module asm "{line}"\n' for line in lines)

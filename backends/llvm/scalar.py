@@ -8,7 +8,7 @@ from functools import partial
 from lms.core import primitives as p
 from lms.core.ir import Node
 from lms.core.primitives import Primitive
-from lms.core.types import Scalar, SumType, bool_, f64, i64
+from lms.core.types import Scalar, SumType
 
 from . import complexes, vecmath
 from .values import Complex, V, float_literal, literal, llvm_type
@@ -61,7 +61,8 @@ def _arithmetic(float_op: str, int_op: str, w: Writer, t: Scalar, xs: Sequence[s
     return w.op(f"{float_op} {flags}{llvm_type(t)} {x}, {y}" if t.is_float else f"{int_op} {llvm_type(t)} {x}, {y}")
 
 
-for _op, _f, _i in ((p.scalar.add, "fadd", "add"), (p.scalar.sub, "fsub", "sub"), (p.scalar.mul, "fmul", "mul"), (p.scalar.div, "fdiv", "")):
+for _op, _f, _i in ((p.scalar.add, "fadd", "add"), (p.scalar.sub, "fsub", "sub"), (p.scalar.mul, "fmul", "mul"),
+                    (p.scalar.div, "fdiv", "")):
     REAL[_op] = partial(_arithmetic, _f, _i)
 
 
@@ -90,8 +91,9 @@ def _sign(w: Writer, t: Scalar, xs: Sequence[str], flags: str) -> str:
         above = w.op(f"icmp sgt {lt} {x}, 0")
         return w.op(f"or {lt} {below}, {w.op(f'zext i1 {above} to {lt}')}")
     one, minus, zero = (float_literal(v, t) for v in (1.0, -1.0, 0.0))
-    signed = _select(w, w.op(f"fcmp olt {lt} {x}, {zero}"), lt, minus, _select(w, w.op(f"fcmp oeq {lt} {x}, {zero}"), lt, zero, x))
-    return _select(w, w.op(f"fcmp ogt {lt} {x}, {zero}"), lt, one, signed)
+    still = _select(w, w.op(f"fcmp oeq {lt} {x}, {zero}"), lt, zero, x)
+    below = _select(w, w.op(f"fcmp olt {lt} {x}, {zero}"), lt, minus, still)
+    return _select(w, w.op(f"fcmp ogt {lt} {x}, {zero}"), lt, one, below)
 
 
 def _extremum(less: bool, w: Writer, t: Scalar, xs: Sequence[str], flags: str) -> str:
@@ -192,8 +194,7 @@ def _function(name: str, w: Writer, t: Scalar, xs: Sequence[str], flags: str) ->
     return call_math(w, name, t, xs)
 
 
-for _name in ("cbrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
-              "erf erfc lgamma digamma trigamma atan2 hypot").split():
+for _name in (vecmath.FUNCTIONS & p.PRIMITIVES.keys()) - {"pow"}:
     REAL[p.PRIMITIVES[_name]] = partial(_function, _name)
 
 
@@ -372,4 +373,3 @@ def _imag(w: Writer, node: Node) -> Sequence[V]:
 
 for _op in {*REAL, *complexes.COMPLEX}:
     rule(_op)(emit)
-_ = (bool_, f64, i64)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from lms.core import primitives as p
 from lms.core.ir import Node
-from lms.core.types import ArrayType, Scalar, i64
+from lms.core.types import Scalar, i64
 
 from .abi import DATA, Site
 from .arrays import strides
-from .values import Array, llvm_type, memory_type
+from .values import memory_type
 from .writer import Writer, rule
 
 
@@ -21,7 +21,8 @@ def _argsort_into(w: Writer, node: Node) -> None:
     (n,), (out_step,), (key_step,) = keys.dims, strides(w, out), strides(w, keys)
     w.module.declares.add("declare i64 @llvm.smin.i64(i64, i64)")
     scratch = w.op(f"call noalias ptr @lms_new(ptr %ctx, i64 {w.op(f'mul i64 {n}, 16')}, i64 0)")
-    w.check(w.op(f"icmp ne ptr {scratch}, null"), Site(node.span, "MemoryError", "no memory to sort {} elements", (i64,)), [(i64, n)])
+    site = Site(node.span, "MemoryError", "no memory to sort {} elements", (i64,))
+    w.check(w.op(f"icmp ne ptr {scratch}, null"), site, [(i64, n)])
     space = w.op(f"getelementptr inbounds i8, ptr {scratch}, i64 {DATA}")
     w.do(f"call void @{name}(ptr {space}, ptr {out.data}, i64 {out_step}, ptr {keys.data}, i64 {key_step}, i64 {n})")
     w.do(f"call void @lms_release(ptr %ctx, ptr {scratch})")
@@ -50,7 +51,8 @@ define internal i1 @lms_after_{t.name}(ptr %keys, i64 %step, i64 %i, i64 %j) alw
 {_after(t)}  ret i1 %after
 }}
 
-define internal void @lms_argsort_{t.name}(ptr %scratch, ptr %out, i64 %out.step, ptr %keys, i64 %step, i64 %n) noinline nounwind {{
+define internal void @lms_argsort_{t.name}(ptr %scratch, ptr %out, i64 %out.step, ptr %keys, i64 %step, i64 %n)
+    noinline nounwind {{
 entry:
   %other = getelementptr i64, ptr %scratch, i64 %n
   br label %init
@@ -135,6 +137,3 @@ done:
   ret void
 }}
 """
-
-
-_ = (Array, ArrayType, llvm_type)

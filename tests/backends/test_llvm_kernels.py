@@ -13,7 +13,8 @@ from lms.core.builder import Builder
 from lms.core.ir import Program
 from lms.core.types import SCALARS, ArrayType, Scalar, c128, f32, f64, i64, symbol, u8
 
-SPECS = ["ik,kj->ij", "ki,kj->ij", "ik,jk->ij", "ki,jk->ij", "ik,kj->ji", "ij,j->i", "ji,j->i", "j,ij->i", "i,j->ij", "bik,bkj->bij",
+SPECS = ["ik,kj->ij", "ki,kj->ij", "ik,jk->ij", "ki,jk->ij", "ik,kj->ji", "ij,j->i", "ji,j->i", "j,ij->i", "i,j->ij",
+         "bik,bkj->bij",
          "bik,bkj->ijb", "ikl,lkj->ij", "ij,ij->i", "ij,i->ij", "ik,kj->j", "abik,kbj->abij", "ij,kl->ijkl"]
 
 
@@ -33,7 +34,8 @@ def strided(x: np.ndarray, kind: str) -> np.ndarray:
     if kind == "F":
         return np.array(x, order="F")
     wide = np.zeros([2 * k + 1 for k in x.shape], x.dtype)
-    view = wide[tuple(slice(1, 2 * k + 1, 2) if kind == "gaps" else slice(k - 1 if k else 0, None, -1) if k else slice(0, 0) for k in x.shape)]
+    back = [slice(k - 1, None, -1) if k else slice(0, 0) for k in x.shape]
+    view = wide[tuple([slice(1, 2 * k + 1, 2) for k in x.shape] if kind == "gaps" else back)]
     view[...] = x
     return view
 

@@ -43,14 +43,16 @@ class Build:
     def value(self, x: Value | int | float) -> Value:
         return x if isinstance(x, Value) else self.b.const(x, f64 if isinstance(x, float) else i64)
 
-    def loop(self, start: Any, stop: Any, step: int, inits: Sequence[Any], body: Callable[..., Sequence[Any]]) -> tuple[Value, ...]:
+    def loop(self, start: Any, stop: Any, step: int, inits: Sequence[Any],
+             body: Callable[..., Sequence[Any]]) -> tuple[Value, ...]:
         carried = [self.value(v) for v in inits]
         with self.b.reify([i64, *(v.type for v in carried)]) as block:
             block.results = tuple(map(self.value, body(*block.params)))
         return self.b.emit(c.for_, self.value(start), self.value(stop), self.value(step), *carried, blocks=[block],
                            types=tuple(v.type for v in carried))
 
-    def repeat(self, inits: Sequence[Any], condition: Callable[..., Value], body: Callable[..., Sequence[Any]]) -> tuple[Value, ...]:
+    def repeat(self, inits: Sequence[Any], condition: Callable[..., Value],
+               body: Callable[..., Sequence[Any]]) -> tuple[Value, ...]:
         carried = [self.value(v) for v in inits]
         blocks: list[Block] = []
         for f in (lambda *xs: (condition(*xs),), body):
@@ -118,7 +120,8 @@ def equal(x: Any, y: Any) -> None:
 def test_for(step: int, native: Callable[..., Any]) -> None:
     def make(b: Build) -> None:
         with b.function(i64, i64) as f:
-            f.body.results = b.loop(*f.body.params, step, [0, 1.0], lambda i, x, y: (b(s.add, x, b(s.mul, i, i)), b(s.mul, y, -0.5)))
+            f.body.results = b.loop(*f.body.params, step, [0, 1.0],
+                                    lambda i, x, y: (b(s.add, x, b(s.mul, i, i)), b(s.mul, y, -0.5)))
 
     check(make, native, (0, 10), (10, 0), (-5, 5), (3, 3), (5, -6), (-300, 301))
 
@@ -126,7 +129,8 @@ def test_for(step: int, native: Callable[..., Any]) -> None:
 def test_while(native: Callable[..., Any]) -> None:
     def make(b: Build) -> None:
         with b.function(f64) as f:
-            f.body.results = b.repeat([f.body.params[0], 0], lambda x, k: b(s.lt, x, 100.0), lambda x, k: (b(s.mul, x, x), b(s.add, k, 1)))
+            f.body.results = b.repeat([f.body.params[0], 0], lambda x, k: b(s.lt, x, 100.0),
+                                      lambda x, k: (b(s.mul, x, x), b(s.add, k, 1)))
 
     check(make, native, (1.5,), (200.0,), (1.0000001,), (np.inf,))
 
@@ -161,7 +165,8 @@ def test_nested_loops_poll(native: Callable[..., Any]) -> None:
     def make(b: Build) -> None:
         with b.function(i64, i64) as f:
             rows, columns = f.body.params
-            f.body.results = b.loop(0, rows, 1, [0], lambda i, x: b.loop(0, columns, 1, [x], lambda j, y: (b(s.xor, y, b(s.mul, i, j)),)))
+            f.body.results = b.loop(0, rows, 1, [0], lambda i, x: b.loop(
+                0, columns, 1, [x], lambda j, y: (b(s.xor, y, b(s.mul, i, j)),)))
 
     f = check(make, native, (0, 5), (3, 0), (10, 20))
     f(300, 2000)
@@ -285,7 +290,8 @@ def test_check(native: Callable[..., Any]) -> None:
         f(-1.5, 9)
 
 
-@pytest.mark.parametrize(("size", "error"), [(-1, ValueError), (1 << 61, ValueError), (1 << 60, ValueError), (10**14, MemoryError), (0, None)])
+@pytest.mark.parametrize(("size", "error"), [(-1, ValueError), (1 << 61, ValueError), (1 << 60, ValueError),
+                                             (10**14, MemoryError), (0, None)])
 def test_sizes(size: int, error: type[Exception] | None, native: Callable[..., Any]) -> None:
     def make(b: Build) -> None:
         with b.function(i64) as f:
