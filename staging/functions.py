@@ -198,7 +198,7 @@ def _without_types(bound: Bound) -> tuple[Any, ...]:
 
 def _stage(b: Tracer, function: Callable[..., Any], signature: Signature, bound: Bound, types: Sequence[Type], sizes: _Sizes,
            entries: list[_Entry]) -> _Entry:
-    if len(b.open) > DEPTH:
+    if len(b.entered) > DEPTH:
         raise StagingError(f"{signature.name} unfolds more than {DEPTH:,} deep: it recurses on arguments that are known now", here(),
                            fix="stage the argument that changes: annotate it `Rep[i64]`")
     wanted = sizes.inside(results.declared(signature.result))
@@ -219,7 +219,7 @@ def _stage(b: Tracer, function: Callable[..., Any], signature: Signature, bound:
     entry.result = result if entry.result is None else entry.result
     entry.dependencies, entry.finished = tuple(b.dependencies.values()), True
     b.dependencies = outer | b.dependencies
-    b.close(f)
+    b.lift(f)
     return entry
 
 

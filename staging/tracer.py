@@ -77,7 +77,7 @@ class Tracer(Builder):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
-        self.open: list[tuple[Function, list[Any]]] = []  # functions being filled, with the scopes around each
+        self.entered: list[tuple[Function, list[Any]]] = []  # functions being filled, with the scopes around each
         self.captures: dict[str, dict[Value, Value]] = {}  # function -> value outside -> parameter inside
         self.calls: dict[str, list[tuple[str, Node]]] = {}  # callee -> (caller, node)
         self.hidden: dict[int, tuple[Hidden, Value]] = {}
@@ -91,16 +91,16 @@ class Tracer(Builder):
     def function(self, name: str, types: Sequence[Type], names: Sequence[str] = (), **info: Any) -> Iterator[Function]:
         around = self.scopes
         with super().function(name, types, names, **info) as function:
-            self.open.append((function, around))
+            self.entered.append((function, around))
             self.captures[function.name] = {}
             try:
                 yield function
             finally:
-                self.open.pop()
+                self.entered.pop()
 
     def _see(self, v: Value, op: Primitive) -> None:
         if not any(scope.block is v.block for scope in self.scopes) and any(
-            scope.block is v.block for _, scopes in self.open for scope in scopes
+            scope.block is v.block for _, scopes in self.entered for scope in scopes
         ):
             return
         super()._see(v, op)
@@ -113,19 +113,19 @@ class Tracer(Builder):
             raise StagingError(f"staging this made more than {NODE_BUDGET:,} operations", here(),
                                fix="a loop or a recursion runs now and is unrolled: loop over `lms.range(...)`, or stage its argument")
         if "callee" in attrs:
-            self.calls.setdefault(attrs["callee"], []).append((self.open[-1][0].name, self.block.nodes[-1]))
+            self.calls.setdefault(attrs["callee"], []).append((self.entered[-1][0].name, self.block.nodes[-1]))
         return results
 
     def operands(self, name: str) -> tuple[Value, ...]:
         """What a call of a closed function passes after its arguments."""
         return tuple(self.captures[name])
 
-    def close(self, function: Function) -> None:
+    def lift(self, function: Function) -> None:
         """Turn what a function uses of the functions around it into parameters, and pass it in every call made so far.
 
         This is lambda lifting: an operand that a call gains may be free where the call stands, so callers are closed too.
         """
-        work, still_open = [function.name], {f.name for f, _ in self.open} - {function.name}
+        work, still_open = [function.name], {f.name for f, _ in self.entered} - {function.name}
         while work:
             name = work.pop()
             body = self.program.functions[name].body
