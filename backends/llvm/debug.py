@@ -40,9 +40,10 @@ class DebugInfo:
         if function.name not in self._functions:
             span = function.span or next((n.span for n in function.body.nodes if n.span), None) or Span("<lms>", 1)
             file = self._file(span.file)
+            where = f"scope: {file}, file: {file}, line: {span.line}, scopeLine: {span.line}"
             self._functions[function.name] = self._meta(
-                f'distinct !DISubprogram(name: "{function.name}", scope: {file}, file: {file}, '
-                f"line: {span.line}, type: {self._type}, scopeLine: {span.line}, spFlags: DISPFlagDefinition | DISPFlagOptimized, unit: {self._unit})")
+                f'distinct !DISubprogram(name: "{function.name}", {where}, type: {self._type}, unit: {self._unit}, '
+                "spFlags: DISPFlagDefinition | DISPFlagOptimized)")
         return self._functions[function.name]
 
     def location(self, function: Function, span: Span | None) -> str:

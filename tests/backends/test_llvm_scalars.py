@@ -102,7 +102,8 @@ def same(op: Primitive, types: tuple[Scalar, ...], expected: Any, found: Any) ->
         return expected.tobytes() == found.tobytes() and found.dtype == expected.dtype
     if not np.isfinite(expected):
         return not np.isfinite(found) if types[0].is_complex else bool(expected == found)
-    ulp = 64 if types[0].is_complex and op is p.scalar.pow else 16 if types[0].is_complex or op.name in ("lgamma", "digamma", "trigamma") else 5
+    ulp = 64 if types[0].is_complex and op is p.scalar.pow else \
+        16 if types[0].is_complex or op.name in ("lgamma", "digamma", "trigamma") else 5
     return bool(abs(complex(expected) - complex(found)) <= ulp * np.spacing(abs(expected)))
 
 
