@@ -8,7 +8,6 @@ open inside it. A *provisional* block is where code runs before we know whether 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,8 +21,9 @@ from lms.core.types import Type
 class Blocks:
     """What staging knows of the blocks of one program: those opened by hand, and the objects of now made in each."""
 
-    opened: list[tuple[Block, AbstractContextManager[Block]]] = field(default_factory=list)
+    opened: list[Block] = field(default_factory=list)
     provisional: set[Block] = field(default_factory=set)
+    expressions: set[Block] = field(default_factory=set)  # parts of expressions: a `try` cannot stand around them
     made: dict[int, tuple[Any, Block]] = field(default_factory=dict)
 
 
@@ -36,32 +36,32 @@ def blocks(b: Builder) -> Blocks:
     return _of[b]
 
 
-def open_block(b: Builder, types: Sequence[Type] = (), names: Sequence[str] = (), provisional: bool = False) -> Block:
+def open_block(b: Builder, types: Sequence[Type] = (), names: Sequence[str] = (), *, provisional: bool = False,
+               expression: bool = False) -> Block:
     """Fill a new block from here on."""
-    manager = b.reify(types, names)
-    block = manager.__enter__()
-    state = blocks(b)
-    state.opened.append((block, manager))
+    block, state = b.begin(types, names), blocks(b)
+    state.opened.append(block)
     if provisional:
         state.provisional.add(block)
+    if expression:
+        state.expressions.add(block)
     return block
 
 
 def close_block(b: Builder, block: Block) -> None:
     """Close a block, and what an exception left open inside it."""
-    opened = blocks(b).opened
-    while opened:
-        inner, manager = opened.pop()
-        manager.__exit__(None, None, None)
-        if inner is block:
-            return
+    unwind(b, block)
+    if blocks(b).opened:
+        blocks(b).opened.pop()
+        b.end()
 
 
 def unwind(b: Builder, block: Block) -> None:
     """Close what was left open inside `block`."""
     opened = blocks(b).opened
-    while opened and opened[-1][0] is not block:
-        opened.pop()[1].__exit__(None, None, None)
+    while opened and opened[-1] is not block:
+        opened.pop()
+        b.end()
 
 
 def splice(b: Builder, block: Block) -> None:

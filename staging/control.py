@@ -17,7 +17,7 @@ from lms.core.ir import Block, Node, Value, walk
 from lms.core.types import Scalar, SumType, bool_
 
 from . import elementwise, ops
-from .blocks import close_block, home, inside, open_block, splice, unwind
+from .blocks import blocks, close_block, home, inside, open_block, splice, unwind
 from .joins import describe
 from .messages import operands_of, template
 from .rep import Rep
@@ -34,8 +34,8 @@ class Dead(BaseException):  # not an Exception: the user's `except Exception` mu
     def ends(self, block: Block) -> None:
         """Refuse to end `block` for the sake of an error inside an expression of it."""
         if self.block is not block:
-            raise StagingError("an expression of which one part always raises cannot be staged", here(),
-                               fix="use an `if` statement")
+            raise StagingError("this raises later, too deep inside nested `if`s and loops", here(),
+                               fix="move the inner ones into a function of their own")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class Choice:
         return not self.test
 
     def _open(self) -> bool:
-        self.paths.append(Path(open_block(current())))
+        self.paths.append(Path(open_block(current(), expression=True)))
         return True
 
     def side(self, x: Any) -> Any:
@@ -240,7 +240,7 @@ class Logic:
     def open(self) -> bool:
         """Whether the right side is evaluated."""
         if self.staged:
-            self.block = open_block(current())
+            self.block = open_block(current(), expression=True)
             return True
         return self.test is self.both
 
@@ -315,6 +315,8 @@ def raise_later(error: Any) -> Dead:
         raise StagingError(f"{kind.__name__} cannot be raised later", here(),
                            fix=f"raise one of Python's own: {', '.join(sorted(p.control.ERRORS))}")
     b = current()
+    if home(b) in blocks(b).expressions:
+        raise StagingError("this raises later, in a part of an expression", here(), fix="use an `if` statement")
     b.emit(p.control.check, b.const(False, bool_), *operands_of(args), error=kind.__name__, message=template(args))
     return Dead(b)
 

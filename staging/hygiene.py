@@ -6,9 +6,7 @@ happen once, while staging, however often the block runs.
 
 from __future__ import annotations
 
-import random
 import sys
-import time
 from collections.abc import Callable
 from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any, NoReturn
@@ -83,34 +81,14 @@ def assigns_nonlocal(name: str, where: Block | None) -> None:
                            fix="return the new value and assign it where the variable is")
 
 
-# -------------------------------------------------------------------------------------------- impure calls
-
-_IMPURE: dict[Any, str] = {
-    input: "read before, and pass what was read",
-    open: "read before, and pass what was read",
-    time.time: "measure outside the staged function", time.perf_counter: "measure outside the staged function",
-    time.monotonic: "measure outside the staged function", time.process_time: "measure outside the staged function",
-    time.sleep: "wait outside the staged function",
-}
-_MODULES = ("random", "numpy.random", "numpy.random.mtrand", "numpy.random._generator", "secrets")
+# ----------------------------------------------------------------------------------------------- calls
 
 
 def check_call(f: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    """Refuse a call of Python's that changes something outside, or that gives another answer each time."""
-    owner = getattr(f, "__self__", None)
-    name = getattr(f, "__name__", "")
-    if isinstance(owner, random.Random | np.random.Generator | np.random.RandomState) or (
-            getattr(f, "__module__", None) in _MODULES and not isinstance(f, type)):
-        raise StagingError(f"`{name}` draws once, while staging, and the program would use that number for ever", here(),
-                           fix="use `lms.random` with a key, or pass the numbers as an argument")
+    """Refuse a call of Python's own that changes an object made outside."""
     if f is next and args:
         may_change(args[0])
-    try:
-        fix = _IMPURE.get(f)
-    except TypeError:  # an unhashable callable
-        return
-    if fix is not None:
-        raise StagingError(f"`{name}` runs once, while staging", here(), fix=fix)
-    if owner is not None and name in MUTATORS and not isinstance(owner, Rep | ModuleType | type) and isinstance(
-            f, BuiltinFunctionType | BuiltinMethodType):
+    owner = getattr(f, "__self__", None)
+    name = getattr(f, "__name__", "")
+    if name in MUTATORS and isinstance(f, BuiltinFunctionType) and not isinstance(owner, Rep | ModuleType | type | None):
         may_change(owner, name)

@@ -35,6 +35,7 @@ class Loop:
     """What `for` and `while` have in common. The user's body runs between `enter` and `leave`."""
 
     lead: tuple[Type, ...] = ()  # parameters of the body before all others
+    body: Block
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -270,7 +271,7 @@ class For(Loop):
     def _ran(self, start: Value, stop: Value, step: int) -> Any:
         bounds = [v.node.attrs["value"] for v in (start, stop) if v.node is not None and v.node.op is p.array.const]
         if len(bounds) == 2:
-            return bool(range(*bounds, step))
+            return bool(range(bounds[0], bounds[1], step))
         return Rep(self.builder.emit1(p.scalar.lt if step > 0 else p.scalar.gt, start, stop))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lms.core import primitives as p
@@ -15,23 +14,37 @@ from lms.core.types import Scalar
 from .rep import Rep
 
 
-@dataclass(frozen=True, slots=True)
 class Template:
     """An f-string that holds staged numbers: text, and (value, conversion, format) for each that is filled in later."""
 
-    parts: tuple[str | tuple[Any, str, str], ...]
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: tuple[str | tuple[Any, str, str], ...]) -> None:
+        self.parts = parts
+
+    def __add__(self, other: Any) -> Template:
+        return Template((*self.parts, *_parts(other)))
+
+    def __radd__(self, other: Any) -> Template:
+        return Template((*_parts(other), *self.parts))
 
     def __str__(self) -> str:
         raise StagingError("this text holds numbers that exist later", here(),
                            fix="use it in `print`, `assert` or `raise` only")
 
     __repr__ = object.__repr__
-    __format__ = None  # type: ignore[assignment]  # nested in another f-string it is taken apart instead
+
+
+def _parts(x: Any) -> tuple[Any, ...]:
+    if not isinstance(x, str | Template):
+        raise TypeError(f"can only concatenate str (not {type(x).__name__!r}) to str")
+    return (x,) if isinstance(x, str) else x.parts
 
 
 def text(*parts: Any) -> Any:
     """An f-string: a str if all its values are known now, else a `Template`. Parts are str or (value, conversion, format)."""
-    if not any(isinstance(part, tuple) and (isinstance(part[0], Rep | Template) or isinstance(part[2], Template)) for part in parts):
+    staged = [x for part in parts if isinstance(part, tuple) for x in (part[0], part[2]) if isinstance(x, Rep | Template)]
+    if not staged:
         return "".join(part if isinstance(part, str) else format(_converted(part[0], part[1]), part[2]) for part in parts)
     out: list[str | tuple[Any, str, str]] = []
     for part in parts:

@@ -60,7 +60,7 @@ class Attempt:
         if self.b is not None:
             opened = blocks(self.b).opened
             while self.b.block is not self.block and opened:
-                close_block(self.b, opened[-1][0])
+                close_block(self.b, opened[-1])
 
     def check(self) -> None:
         """After the body: refuse what may be raised later."""
@@ -140,7 +140,7 @@ def call(f: Any, /, *args: Any, **kwargs: Any) -> Any:
     if _own_init(f):
         new = f.__new__(f)
         hygiene.made(new)
-        call(f.__init__, new, *args, **kwargs)
+        call(getattr(f, "__init__"), new, *args, **kwargs)
         return new
     from .calls import staged_call
 
@@ -159,9 +159,10 @@ def _hashable(f: Any) -> bool:
 
 
 def _own_init(f: Any) -> bool:
-    """Whether `f` is a class made in Python whose `__init__` was written by its user, and nothing else."""
-    return (type(f) is type and f.__new__ is object.__new__ and hasattr(f.__init__, "__code__")
-            and not f.__init__.__code__.co_filename.startswith("<string"))
+    """Whether `f` is a class whose objects its user's `__init__` makes, and nothing else."""
+    plain = type(f) is type and getattr(f, "__new__", None) is object.__new__
+    code = getattr(getattr(f, "__init__", None), "__code__", None)
+    return plain and code is not None and not code.co_filename.startswith("<string")
 
 
 # ----------------------------------------------------------------------------------------- expressions
@@ -174,11 +175,11 @@ def choose(place: Span, test: Any) -> Choice:
 
 
 def then() -> bool:
-    return _top(Choice).then()
+    return bool(_top(Choice).then())
 
 
 def orelse() -> bool:
-    return _top(Choice).orelse()
+    return bool(_top(Choice).orelse())
 
 
 def side(x: Any) -> Any:
@@ -199,7 +200,7 @@ def logic(place: Span, both: bool, left: Any) -> Logic:
 
 def undecided() -> bool:
     """Whether the right side is evaluated."""
-    return _top(Logic).open()
+    return bool(_top(Logic).open())
 
 
 def decide(it: Logic, right: Any) -> Any:
@@ -239,7 +240,7 @@ class Gathering:
         b = current()
         self.span = here()
         self.count = iterables.counter(source.count)
-        self.block = open_block(b, (self.count.type,), ("i",))
+        self.block = open_block(b, (self.count.type,), ("i",), expression=True)
         self.item = source.item(iterables.index_value(self.block.params[0]))
 
     def close(self, items: Any) -> Any:
@@ -350,18 +351,38 @@ def home_() -> Block | None:
 class Runtime:
     """The names that rewritten code uses, and the sites of one function."""
 
-    Branch, For, While, Match, Attempt, Item, Attribute, Dead = Branch, loops.For, loops.While, matching.Match, Attempt, Place, AttributePlace, Dead
+    Branch, For, While, Match, Attempt, Dead = Branch, loops.For, loops.While, matching.Match, Attempt, Dead
+    Item, Attribute = Place, AttributePlace
     locals = staticmethod(builtins.locals)
     call = staticmethod(call)
     read = staticmethod(state.read)
-    choose, then, orelse, side, meet = map(staticmethod, (choose, then, orelse, side, meet))
-    logic, undecided, decide, keep, kept, decide_chain = map(staticmethod, (logic, undecided, decide, keep, kept, decide_chain))
-    each, gathered, selects = map(staticmethod, (each, gathered, selects))
-    logical_not, contains = staticmethod(control.logical_not), staticmethod(control.contains)
-    inplace, change = staticmethod(inplace), staticmethod(change)
-    error, fails, fail, text, home = map(staticmethod, (error, fails, fail, messages.text, home_))
-    made, may_change = staticmethod(hygiene.made), staticmethod(hygiene.may_change)
-    assigns_global, assigns_nonlocal = staticmethod(hygiene.assigns_global), staticmethod(hygiene.assigns_nonlocal)
+    choose = staticmethod(choose)
+    then = staticmethod(then)
+    orelse = staticmethod(orelse)
+    side = staticmethod(side)
+    meet = staticmethod(meet)
+    logic = staticmethod(logic)
+    undecided = staticmethod(undecided)
+    decide = staticmethod(decide)
+    keep = staticmethod(keep)
+    kept = staticmethod(kept)
+    decide_chain = staticmethod(decide_chain)
+    logical_not = staticmethod(control.logical_not)
+    contains = staticmethod(control.contains)
+    each = staticmethod(each)
+    gathered = staticmethod(gathered)
+    selects = staticmethod(selects)
+    inplace = staticmethod(inplace)
+    change = staticmethod(change)
+    error = staticmethod(error)
+    fails = staticmethod(fails)
+    fail = staticmethod(fail)
+    text = staticmethod(messages.text)
+    made = staticmethod(hygiene.made)
+    may_change = staticmethod(hygiene.may_change)
+    assigns_global = staticmethod(hygiene.assigns_global)
+    assigns_nonlocal = staticmethod(hygiene.assigns_nonlocal)
+    home = staticmethod(home_)
 
     def __init__(self, file: str, sites: list[Site]) -> None:
         self.file = file
@@ -369,5 +390,3 @@ class Runtime:
 
     def span(self, line: int, column: int, end_line: int, end_column: int) -> Span:
         return Span(self.file, line, column, end_line, end_column)
-
-

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from . import source_names as names
+from .state import RESULT
 
-RESULT = "_lms_result"
 RETURNED = "_lms_returned"
 
 _OPAQUE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)

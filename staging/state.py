@@ -12,7 +12,7 @@ from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import Span, StagingTypeError, UndefinedError, here
 from lms.core.ir import Value
-from lms.core.types import ArrayType, Scalar, Size, SumType, Type, fresh_symbol, i64, symbol
+from lms.core.types import ArrayType, Scalar, Size, SumType, Type, fresh_symbol, symbol
 
 from . import trees
 from .elementwise import check
@@ -20,6 +20,7 @@ from .joins import describe, is_weak, join_types, promote, scalar_like, weak_kin
 from .rep import Rep, Weak, lift, lift_value
 
 HIDDEN = "_lms_"
+RESULT = "_lms_result"
 """How the names begin that the rewriting adds: flags and result slots, which may be undefined where nobody reads them."""
 
 Frame = Mapping[str, Any]
@@ -110,13 +111,16 @@ def stageable(x: Any) -> bool:
     return isinstance(x, Rep) or scalar_like(x) is not None
 
 
+_PLAIN = (bool, int, float, complex, str, bytes, np.generic)
+
+
 def same(a: Any, b: Any) -> bool:
     """Whether two leaves are the same now, so that nothing need travel."""
     if a is b:
         return True
     if isinstance(a, Rep) and isinstance(b, Rep):
         return a.value is b.value
-    if type(a) is not type(b) or not isinstance(a, bool | int | float | complex | str | bytes | np.generic | None | type(Ellipsis)):
+    if type(a) is not type(b) or not isinstance(a, _PLAIN):
         return False
     return repr(a) == repr(b)  # tells 0.0 from -0.0, and nan is itself
 
@@ -153,7 +157,7 @@ def join_slots(name: str, s: Slot, t: Slot, places: tuple[Span | None, Span | No
     mine = a if is_weak(a) else s.kind
     yours = b if is_weak(b) else t.kind
     try:
-        joined = join_types(mine, yours, name=name, places=places)
+        joined = join_types(mine, yours, name="the result" if name.startswith(RESULT) else name, places=places)
     except StagingTypeError as e:
         e.span = e.span or places[1] or places[0]
         raise
@@ -162,12 +166,23 @@ def join_slots(name: str, s: Slot, t: Slot, places: tuple[Span | None, Span | No
 
 def unlike(name: str, a: Any, b: Any, places: tuple[Span | None, Span | None]) -> StagingTypeError:
     """Two leaves that no value of the program can stand for."""
-    notes = tuple((f"here it is {_called(x)}", span) for x, span in zip((a, b), places, strict=True) if span)
     fix = "make the choice with a staged number, or outside the staged `if` or loop"
-    if a is None or b is None:
+    if name.startswith(RESULT):
+        fix = "return values of one type on every path"
+    elif a is None or b is None:
         fix = f"keep a flag and a value: `found = False; {name} = 0.0` before, `found, {name} = True, ...` where it is found"
-    return StagingTypeError(f"{name!r} is {_called(a)} on one path and {_called(b)} on the other", places[1] or places[0],
-                            notes=notes, fix=fix)
+    return _two_ways(name, _called(a), _called(b), places, fix)
+
+
+def _two_ways(name: str, a: str, b: str, places: tuple[Span | None, Span | None], fix: str) -> StagingTypeError:
+    where = places[1] or places[0]
+    notes = tuple((f"here it is {x}", span) for x, span in zip((a, b), places, strict=True) if span and span != where)
+    return StagingTypeError(f"{shown(name)} is {a} on one path and {b} on the other", where, notes=notes, fix=fix)
+
+
+def shown(name: str) -> str:
+    """How a name is called in an error."""
+    return "the result" + name.removeprefix(RESULT) if name.startswith(RESULT) else repr(name)
 
 
 def _called(x: Any) -> str:
@@ -294,9 +309,7 @@ def unlike_shapes(name: str, a: Any, b: Any, places: tuple[Span | None, Span | N
     """Two containers whose parts do not correspond, or a container and something else."""
     if trees.children(a) is None and trees.children(b) is None or a is None or b is None:
         return unlike(name, a, b, places)
-    notes = tuple((f"here it is {_container(x)}", span) for x, span in zip((a, b), places, strict=True) if span)
-    return StagingTypeError(f"{name!r} is {_container(a)} on one path and {_container(b)} on the other", places[1] or places[0],
-                            notes=notes, fix="give it the same parts on both paths; what grows in a loop is an array")
+    return _two_ways(name, _container(a), _container(b), places, "give it the same parts on both paths; what grows in a loop is an array")
 
 
 def _container(x: Any) -> str:
@@ -307,7 +320,3 @@ def _container(x: Any) -> str:
     if cls is dict:
         return f"a dict with the keys {', '.join(map(repr, keys)) or '(none)'}"
     return f"a {cls.__name__} of {len(keys)}"
-
-
-__all__ = ["HIDDEN", "Frame", "Maybe", "Plan", "Same", "Slot", "Undefined", "Variable", "i64", "join", "join_slots", "join_variable",
-           "read", "same", "slot", "stageable", "taken", "unlike", "unlike_shapes", "zero"]

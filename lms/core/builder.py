@@ -68,6 +68,17 @@ class Builder:
         with self.into(block):
             yield block
 
+    def begin(self, types: Sequence[Type] = (), names: Sequence[str] = ()) -> Block:
+        """As `reify`, where a `with` cannot span what fills the block: `end` closes it."""
+        padded = (*names, *[""] * (len(types) - len(names)))
+        block = Block(tuple(Value(t, name) for t, name in zip(types, padded, strict=True)))
+        self.scopes.append(_Scope(block))
+        return block
+
+    def end(self) -> None:
+        """Close the block that was opened last."""
+        self.scopes.pop()
+
     @contextmanager
     def function(self, name: str, types: Sequence[Type], names: Sequence[str] = (), **info: Any) -> Iterator[Function]:
         """Open a function of the program, closed to what is around it."""
