@@ -55,7 +55,8 @@ class FunctionWriter:
         self.bound: dict[Value, Expr] = {}
         self.serial = 0
         self.targets: dict[Value, str] = {}  # results of branches that have a variable already
-        self.uses: Counter[Value] = Counter(_uses(function.body))
+        self.uses = Counter(v for _, v in _uses(function.body))
+        self.user = {v: node for node, v in _uses(function.body)}
 
     def source(self) -> list[str]:
         body = self.subject.body
@@ -134,7 +135,9 @@ class FunctionWriter:
                 self.assign(v, x)
 
     def assign(self, v: Value, x: Expr) -> None:
-        """Name an expression, after those that would have raised before it."""
+        """Name an expression, after those that would have raised before it, or that mean a variable it replaces."""
+        target = self.targets.get(v)
+        self.settle(lambda _, other: target in other.names)
         self.settle(lambda _, other: bool(x.raises and other.raises) and other.raises < x.raises)
         if self.uses[v]:
             self.write(f"{self.variable(v, v.name)} = {x.text}")
@@ -161,7 +164,8 @@ class FunctionWriter:
             x = join(x.text, [x, Expr("", raises=(self.serial,))], x.prec, x.weak, x.range)
         self.pending[v] = x
         size = node.op is p.array.dim and self.uses[v] == 1
-        if not size and (self.uses[v] != 1 or v.name or len(x.text) > LONGEST or v in self.written):
+        written = v in self.written and not _only_assigned(v, self.user[v])
+        if not size and (self.uses[v] != 1 or v.name or len(x.text) > LONGEST or written):
             self.settle(lambda other, _: other is v)
 
     @property
@@ -197,6 +201,8 @@ class FunctionWriter:
         name = node.op.name
         if name in ("select", "and", "or") and not isinstance(node.result.type, ArrayType):
             self.settle(lambda v, x: bool(x.raises) and v in node.operands[1:])  # Python may leave these out
+        if node.op is p.array.broadcast and self.uses[node.result] == 1 and _broadcasts_itself(self.user[node.result]):
+            return ops.spread(node, self.take(node.operands[:1])[0])
         parts = self.take(node.operands)
         if name == "index":
             return self.checked_index(node, parts)
@@ -300,7 +306,7 @@ class FunctionWriter:
     def aim(self, block: Block, names: Sequence[str]) -> None:
         """Let an `if` whose results a block hands on assign them to their variables itself, where nobody reads those after it."""
         for v, name in zip(block.results, names, strict=True):
-            if v.node is not None and v.node.op is p.control.if_ and v.block is block and self.uses[v] == 1:
+            if v.node is not None and v.node.op is p.control.if_ and v.block is block and v not in self.targets:
                 after = Block((), block.nodes[block.nodes.index(v.node) + 1:], block.results)
                 if not any(w in self.bound and name in self.bound[w].names for w in free_values(after)):
                     self.targets[v] = name
@@ -397,7 +403,8 @@ class FunctionWriter:
         dst, *parts = self.take(node.operands)
         name, attrs = node.op.name, node.attrs
         if name in ("assign", "add_into"):
-            self.effect(node, f"{dst.text}[...] {'+=' if name == 'add_into' else '='} {parts[0].text}", dst, *parts)
+            place = dst.text if _only_assigned(node.operands[0], node) and dst.text.endswith("]") else f"{dst.text}[...]"
+            self.effect(node, f"{place} {'+=' if name == 'add_into' else '='} {parts[0].text}", dst, *parts)
         elif name == "contract_into":
             sign = "+=" if attrs.get("accumulate") else "="
             self.effect(node, f"{dst.text}[...] {sign} {ops.contract(attrs['spec'], parts).text}", dst, *parts)
@@ -452,12 +459,25 @@ _STATEMENTS: dict[str, Callable[[FunctionWriter, Node], None]] = {
 }
 
 
-def _uses(block: Block) -> Iterator[Value]:
+def _uses(block: Block) -> Iterator[tuple[Node | None, Value]]:
+    """Every use of a value, and by which node; None where a block hands it on."""
     for node in block.nodes:
-        yield from node.operands
+        yield from ((node, v) for v in node.operands)
         for inner in node.blocks:
             yield from _uses(inner)
-    yield from block.results
+    yield from ((None, v) for v in block.results)
+
+
+def _only_assigned(v: Value, user: Node | None) -> bool:
+    """Whether a handle is a view that is made to be assigned to, as in `a[1:3] = x`."""
+    return v.node is not None and v.node.op is p.array.view and user is not None and user.op in (p.array.assign, p.array.add_into)
+
+
+def _broadcasts_itself(node: Node | None) -> bool:
+    """Whether NumPy spreads operands here, to the shape of one that is not a `broadcast`."""
+    if node is None or not (node.op.elementwise or node.op in (p.array.assign, p.array.add_into)) or node.op is p.scalar.complex_:
+        return False
+    return any(v.node is None or v.node.op is not p.array.broadcast for v in node.operands)
 
 
 def _bare(block: Block) -> bool:

@@ -228,15 +228,22 @@ def _typed(t: Scalar | SumType) -> tuple[str, ...]:
     return () if t == f64 else (f"dtype={dtype(t)}",)
 
 
+def spread(node: Node, x: Expr) -> Expr:
+    """The operand of a `broadcast` such that NumPy would broadcast it."""
+    axes, rank = node.attrs["axes"], len(node.attrs["dims"])
+    if not axes or axes[0] == rank - len(axes):
+        return x
+    return join(f"{x.at(ATOM)}[{', '.join(':' if k in axes else 'None' for k in range(axes[0], rank))}]", [x])
+
+
 def _broadcast(node: Node, parts: list[Expr]) -> Expr:
-    x, sizes, axes, t = parts[0], parts[1:], node.attrs["axes"], node.operands[0].type
+    x, sizes, t = parts[0], parts[1:], node.operands[0].type
     if not isinstance(t, ArrayType):
         assert isinstance(t, Scalar)
+        if x.text in ("0.0", "1.0"):
+            return join(f"np.{'zeros' if x.text == '0.0' else 'ones'}({shape(sizes)})", sizes)
         return join(f"np.full({', '.join([shape(sizes), x.text, *_typed(t)])})", [*sizes, x])
-    rank = len(sizes)
-    key = ", ".join(":" if k in axes else "None" for k in range(min(axes, default=rank), rank))
-    spread = x.text if set(axes) == set(range(rank - len(axes), rank)) else f"{x.at(ATOM)}[{key}]"
-    return join(f"np.broadcast_to({spread}, {shape(sizes)}).copy()", parts)
+    return join(f"np.broadcast_to({spread(node, x).text}, {shape(sizes)}).copy()", parts)
 
 
 def _view(node: Node, parts: list[Expr]) -> Expr:
