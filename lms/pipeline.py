@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from lms.core.ir import Program
 from lms.passes.base import Pass, Step, run
+from lms.passes.bounds import Bounds
 from lms.passes.clone import clone
 from lms.passes.cse import Cse
 from lms.passes.dce import Dce
@@ -20,8 +21,9 @@ from lms.passes.inline import Inline
 from lms.passes.licm import Licm
 from lms.passes.lower import Lower
 from lms.passes.options import DropIndexChecks, FastMath
+from lms.passes.version import Version
 
-SIMPLIFY: tuple[Pass, ...] = (Fold(), Cse(), Licm(), Dce())
+SIMPLIFY: tuple[Pass, ...] = (Fold(), Cse(), Bounds(), Licm(), Dce())
 
 BEFORE: tuple[Pass, ...] = (
     Inline(trivial=True),
@@ -34,6 +36,7 @@ LOWER: tuple[Pass, ...] = (
 
 CLEANUP: tuple[Pass, ...] = (
     *SIMPLIFY,
+    Version(),
 )
 
 AFTER: tuple[Pass, ...] = (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -32,6 +34,23 @@ class Step:
 
 def run(passes: Sequence[Pass], program: Program, observe: Callable[[Step], None] | None = None) -> Program:
     """Run passes in order. Under `LMS_VERIFY=1` (as in the tests) the law of programs is checked before and between them."""
+    with _no_collection():
+        return _run(passes, program, observe)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Programs are large and live: looking for garbage among their nodes takes longer than the passes themselves."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _run(passes: Sequence[Pass], program: Program, observe: Callable[[Step], None] | None) -> Program:
     checked = os.environ.get("LMS_VERIFY") == "1"
     if checked:
         verify(program)

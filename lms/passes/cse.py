@@ -28,7 +28,8 @@ class _Sharing:
 
     def __init__(self, function: Function, effects: Effects) -> None:
         self.effects = effects
-        self.kept: Roots = effects.changed(function) | effects.escaping(function)  # arrays with an identity
+        self.written: Roots = effects.changed(function)
+        self.kept: Roots = self.written | effects.escaping(function)  # arrays with an identity
         self.env: dict[Value, Value] = {}
         self.known: list[Known] = []
         self.version: dict[Root, int] = {}
@@ -91,7 +92,7 @@ class _Sharing:
         operands: Hashable = node.operands
         if node.op.commutative:
             operands = tuple(sorted(node.operands, key=id))
-        reads = self.effects.of(node).reads
+        reads = self.effects.of(node).reads & self.written
         if node.attrs.get("residual"):
             reads = frozenset()  # written once
         versions = tuple(sorted((id(root), self.version.get(root, 0)) for root in reads)) if reads else ()

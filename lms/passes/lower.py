@@ -16,7 +16,7 @@ from lms.core import primitives as p
 from lms.core.builder import Builder, Replay
 from lms.core.effects import Effects
 from lms.core.errors import VerifyError
-from lms.core.ir import Block, Function, Node, Program, Value
+from lms.core.ir import Block, Function, Node, Program, Value, walk
 from lms.core.primitives import Primitive
 from lms.core.types import ArrayType
 
@@ -300,8 +300,9 @@ class Lower:
         effects = Effects(program)
         out = Program(entry=program.entry)
         builder = Builder(out)
-        for function in program.functions.values():
-            out.functions[function.name] = self._function(function, builder, effects)
+        for name, function in program.functions.items():
+            whole = any(_whole(node) for node in walk(function.body))
+            out.functions[name] = self._function(function, builder, effects) if whole else function
         return out
 
     def _function(self, function: Function, builder: Builder, effects: Effects) -> Function:
@@ -310,6 +311,15 @@ class Lower:
         with builder.reify([v.type for v in params], [v.name for v in params]) as body:
             body.results = lowering.run(function.body, body.params)
         return Function(function.name, body, function.mut, function.span, function.doc)
+
+
+def _whole(node: Node) -> bool:
+    """Whether lowering has something to say about a node."""
+    if node.op in (p.array.load, p.array.store, p.array.accumulate):
+        made = node.operands[0].node
+        return made is not None and made.op in MAPS
+    return not node.op.lowered or any(isinstance(v.type, ArrayType) for v in node.results) and (
+        node.op.elementwise or node.op is p.array.index)
 
 
 __all__ = ["CHECKS", "ELEMENTS", "RULES", "Lower", "Lowering", "add_index", "element_of", "loop", "lowers"]

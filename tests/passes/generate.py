@@ -16,6 +16,7 @@ from tests.passes.programs import VEC, branch, loop, n, program
 s, a = p.scalar, p.array
 UNARY = [s.neg, s.sin, s.abs, s.tanh]
 BINARY = [s.add, s.sub, s.mul, s.maximum, s.minimum]
+WHOLE = ["array"] * 5 + ["reduce"] * 2 + ["assign", "add_into", "fresh", "copy", "slide"]
 
 
 class Generator:
@@ -66,7 +67,7 @@ class Generator:
                   depth: int) -> None:
         b, pick = self.b, self.random.choice
         kind = pick(["scalar"] * 4 + ["int"] * 2 + ["load"] * 3 + ["store"] * 3
-                    + ["constant", "if", "for", "for", "check", "view"] + (["array"] * 5 + ["reduce"] * 2 + ["assign", "add_into", "fresh", "copy", "slide"] if self.whole else []))
+                    + ["constant", "if", "for", "for", "check", "view"] + (WHOLE if self.whole else []))
         if kind == "scalar":
             floats.append(b.emit1(pick(BINARY), pick(floats), pick(floats)) if self.random.random() < 0.7
                           else b.emit1(pick(UNARY), pick(floats)))
