@@ -10,15 +10,30 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 
 import llvmlite.binding as llvm
 import numpy as np
+from llvmlite.binding import ffi
 
 lock = threading.RLock()  # around every use of LLVM, and around a fork: a child must not inherit it locked
+_theirs = getattr(ffi.lib, "_lock", nullcontext())  # llvmlite's own, which it also takes when it frees things
+
+
+def _before_fork() -> None:
+    lock.acquire()
+    _theirs.__enter__()
+
+
+def _after_fork() -> None:
+    _theirs.__exit__(None, None, None)
+    lock.release()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 Resolve = Callable[[str], "int | None"]
 
