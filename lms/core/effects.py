@@ -235,26 +235,28 @@ class Effects:
         summary = self._summaries[callee.name]
         names: dict[Root, Roots] = {param: self.roots(arg) for param, arg in zip(callee.body.params, node.operands, strict=False)}
 
-        def outside(roots: Roots, out: Value | None) -> Roots:
+        for out, roots in zip(node.results, summary.results, strict=False):
+            for r in roots:  # what the callee allocates is, for the caller, made by the call: named by the first result that has it
+                if not isinstance(r, str):
+                    names.setdefault(r, frozenset([out]))
+
+        def outside(roots: Roots) -> Roots:
             mapped: Roots = NONE
             for r in roots:
                 if r in names:
                     mapped |= names[r]
                 elif isinstance(r, str):
                     mapped |= {r} | self._held.get(r.removeprefix("record "), NONE)
-                elif out is not None:
-                    mapped |= {out}  # allocated inside: for the caller, made by this call
             return mapped
 
-        for t, held in list(self._held.items()):  # what the callee puts into records, it may have been given
+        for t, held in list(self._held.items()):  # what the callee puts into records, it may have been given, or give
             given = reduce(frozenset.union, (names[r] for r in held if r in names), held)
             if given != held:
                 self._held[t] = given
                 self._changed = True
         for k, v in enumerate(node.results):
             if isinstance(v.type, ArrayType):
-                inner = summary.results[k] if k < len(summary.results) else NONE
-                self._join(v, outside(inner, v) if k < len(summary.results) else frozenset([v]))
+                self._join(v, outside(summary.results[k]) if k < len(summary.results) else frozenset([v]))
         a = summary.access
         reads = reduce(frozenset.union, (self.roots(v) for v in node.operands), NONE) if node.op is not p.control.call else NONE
-        return Access(outside(a.reads, None) | reads, outside(a.writes, None), outside(a.accumulates, None), a.raises, a.io)
+        return Access(outside(a.reads) | reads, outside(a.writes), outside(a.accumulates), a.raises, a.io)
