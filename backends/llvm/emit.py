@@ -53,7 +53,12 @@ def emit_module(program: Program, options: Options = _DEFAULT) -> Module:
     main = _main(module, Scopes(aliases, program.main, module.meta))
     text = "\n".join([*functions, main, *module.helpers.values()])
     text += _runtime(module, any(f"@lms_{part}(" in text for part in ("new", "release", "detach")), bool(types))
-    text += vecmath.define(module.functions) if module.functions else ""
+    if module.functions:
+        for line in vecmath.define(module.functions).splitlines():
+            if line.startswith("declare "):
+                module.declares.add(line)
+            else:
+                text += line + "\n"
     text += "\n".join(sorted(module.declares)) + "\n" + "\n".join(module.metadata) + "\n"
     text += module.debug.named if module.debug is not None else ""
     if any(name.startswith("lms.digamma") for name in module.functions):
