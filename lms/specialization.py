@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,39 +35,6 @@ class Options:
     backend: str = "llvm"
     fastmath: bool = False
     boundscheck: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """A picture of a program. Notebooks show it; `save` writes `.dot`, `.html`, and `.svg` or `.png` where `dot` is installed."""
-
-    program: Program
-
-    @property
-    def dot(self) -> str:
-        """The picture in the language of graphviz."""
-        from lms.backends import dot
-
-        return dot.emit(self.program)
-
-    @property
-    def html(self) -> str:
-        """One file that draws itself in a browser."""
-        from lms.backends import html
-
-        return html.page(self.program)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the picture; the suffix says how. Gives the path of what was written."""
-        from lms.backends import dot
-
-        if Path(path).suffix != ".html":
-            return dot.write(self.program, path)
-        Path(path).write_text(self.html, encoding="utf-8")
-        return Path(path)
-
-    def _repr_html_(self) -> str:
-        return f'<iframe srcdoc="{escape(self.html)}" width="100%" height="600"></iframe>'
 
 
 class Specialization:
@@ -125,9 +92,17 @@ class Specialization:
         """The machine code, as assembly."""
         return self.compiled.asm
 
-    def graph(self) -> Graph:
-        """A picture of the program: blocks as boxes, data and effects as arrows."""
-        return Graph(self._readable())
+    def graph(self, form: str = "html") -> str:
+        """A picture of the program: blocks as boxes, data and effects as arrows.
+
+        As `"html"`, a page that draws itself; as `"dot"`, for graphviz; or as `"svg"`, where the program `dot` is installed.
+        """
+        from lms.backends import dot, html
+
+        if form == "svg":
+            with tempfile.TemporaryDirectory() as folder:
+                return dot.write(self._readable(), Path(folder) / "graph.svg").read_text(encoding="utf-8")
+        return {"html": html.page, "dot": dot.emit}[form](self._readable())
 
     def plan(self) -> list[str]:
         """The names of the passes that make the program what it is."""

@@ -207,7 +207,8 @@ def classify(x: Any, annotation: Any, path: str, bound: Bound) -> Any:
         return _array(x, annotation, path, bound)
     if origin in (types.UnionType, typing.Union) and all(a in _STATIC for a in typing.get_args(annotation)):
         return _now(x, path)
-    if isinstance(annotation, type) and not trees.children(x) and not scalar_like(x) and not isinstance(x, Rep):
+    if annotation is not NOTHING and isinstance(annotation, type) and not (
+            trees.children(x) or scalar_like(x) or isinstance(x, Rep | np.ndarray)):
         return _now(x, path)
     return _by_value(x, annotation, path, bound)
 

@@ -39,8 +39,10 @@ def staged_call(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """`f(*args, **kwargs)` in staged code. Raises `StagingError` for a call that cannot be moved to the next stage."""
     if getattr(f, "__lms_staged__", False):
         return f(*args, **kwargs)
-    if (staged := _entry(f)) is not None and (f in ALWAYS or holds_rep(args, kwargs)):
+    if (staged := _entry(f)) is not None and (f in ALWAYS or holds_rep(args, kwargs) or _holds_captured(args)):
         return staged(*args, **kwargs)
+    if _is_captured(owner := getattr(f, "__self__", None)):
+        return getattr(Rep(lift_value(owner)), f.__name__)(*args, **kwargs)
     if (found := reach.impure(f)) is not None:
         raise StagingError(f"{found[0]}() runs now, once, and its result would be frozen into the program", here(), fix=found[1])
     if isinstance(f, functools.partial):
@@ -54,6 +56,15 @@ def staged_call(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     elif not isinstance(f, FunctionType | MethodType | type) and isinstance(getattr(type(f), "__call__", None), FunctionType):
         return staged_call(MethodType(type(f).__call__, f), args, kwargs)
     return f(*args, **kwargs)
+
+
+def _holds_captured(args: Sequence[Any]) -> bool:
+    return any(map(_is_captured, args))
+
+
+def _is_captured(x: Any) -> bool:
+    """Whether `x` is an array that a global or a closure cell holds: an input of the program, although it exists now."""
+    return isinstance(x, np.ndarray) and any(d.held is x for d in tracer().dependencies.values())
 
 
 def _entry(f: Any) -> Callable[..., Any] | None:

@@ -21,9 +21,10 @@ from lms.core.types import ArrayType, Dim, Scalar, Size, SumType, Type, affine, 
 
 from . import results, trees
 from .arguments import Bound, Later, Now, Signature, identifier
+from .dependencies import Dependency, Hidden, is_plain_object
 from .rep import Rep, capture, lift_value
 from .shapes import array_type, rename, require_equal, size_value
-from .tracer import Dependency, Hidden, Tracer, tracer
+from .tracer import Tracer, tracer
 
 DEPTH = 1_024  # how many functions may be staged inside each other
 
@@ -105,7 +106,19 @@ def trace(function: Callable[..., Any], signature: Signature, bound: Bound) -> T
             main.body.results = tuple(values)
     _settle_writes(program)
     hidden = tuple(h for h, _ in builder.hidden.values())
-    return Traced(program, bound.key, tuple(bound.leaves), tuple(bound.paths), hidden, result, tuple(builder.dependencies.values()))
+    inputs = {id(h.array) for h in hidden}
+    read = [*builder.dependencies.values(), *_objects(bound.spec)]
+    return Traced(program, bound.key, tuple(bound.leaves), tuple(bound.paths), hidden, result, tuple(d.fixed(inputs) for d in read))
+
+
+def _objects(spec: Any) -> Iterator[Dependency]:
+    """The objects among the static arguments (`self`, a model): what they hold is read while staging."""
+    if isinstance(spec, dict):
+        for name, part in spec.items():
+            if isinstance(part, Now) and is_plain_object(part.value):
+                yield Dependency({name: part.value}, name, part.value)
+            elif isinstance(part, trees.Tree):
+                yield from _objects({f"{name}[{k!r}]": inner for k, inner in zip(part.keys, part.parts, strict=True)})
 
 
 @contextmanager

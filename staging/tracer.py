@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -16,60 +15,10 @@ from lms.core.ir import Block, Function, Node, Program, Value, free_values, subs
 from lms.core.primitives import Primitive
 from lms.core.types import ArrayType, Type, scalar_of, symbol
 
+from .dependencies import Dependency, Hidden
 from .joins import describe
-from .rep import Rep
 
 NODE_BUDGET = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Dependency:
-    """A global or a closure cell that was read while staging: where it is, and what it held."""
-
-    place: dict[str, Any] | CellType
-    name: str
-    held: Any
-
-    def now(self) -> Any:
-        """What it holds now; the dependency itself when it is gone."""
-        if isinstance(self.place, dict):
-            return self.place.get(self.name, self)
-        try:
-            return self.place.cell_contents
-        except ValueError:
-            return self
-
-    def holds(self) -> bool:
-        """Whether it still holds what it held. Arrays may be replaced by others of the same type: they are inputs."""
-        new, old = self.now(), self.held
-        if new is old:
-            return True
-        if isinstance(old, Rep):
-            return isinstance(new, Rep) and new.value is old.value
-        if type(new) is not type(old):
-            return False
-        if isinstance(old, np.ndarray):
-            return _like(old, new)
-        return isinstance(old, bool | int | str | bytes | float | complex) and new == old
-
-
-def _like(old: np.ndarray[Any, Any], new: np.ndarray[Any, Any]) -> bool:
-    return (old.dtype == new.dtype and old.ndim == new.ndim and old.flags.c_contiguous == new.flags.c_contiguous
-            and all((m == 1) == (n == 1) for m, n in zip(old.shape, new.shape, strict=True)))
-
-
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """A NumPy array that staged code uses without its being an argument: the variable that holds it, if one does."""
-
-    array: np.ndarray[Any, Any]
-    source: Dependency | None
-
-    def now(self) -> np.ndarray[Any, Any]:
-        """The array to pass."""
-        found = self.source.now() if self.source is not None else self.array
-        assert isinstance(found, np.ndarray)
-        return found
 
 
 class Tracer(Builder):
@@ -180,7 +129,7 @@ class Tracer(Builder):
             return
         found = Dependency(place, name, None)
         held = found.now()
-        if held is not found and not isinstance(held, ModuleType):
+        if held is not found and not isinstance(held, ModuleType) and not is_ours_function(held):
             self.dependencies[key] = Dependency(place, name, held)
 
 
@@ -190,6 +139,11 @@ def _names(code: CodeType) -> Iterator[str]:
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             yield from _names(inner)
+
+
+def is_ours_function(x: Any) -> bool:
+    """Whether a global is one of our own functions or types (`from lms import exp`), which nobody changes."""
+    return (getattr(x, "__module__", None) or "").partition(".")[0] == "lms" and not getattr(x, "__lms_staged__", False)
 
 
 def tracer() -> Tracer:

@@ -1,0 +1,131 @@
+"""What a specialisation read of the world around its function, and whether that still holds.
+
+Numbers, strings, functions and containers of them are part of the memo key: change a global, and the next call specialises
+again. Arrays that became inputs may change their contents, and may be replaced by others of their type. An array that was
+read while staging may not: its contents are in the program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from .rep import Rep
+
+_CONSTANT = (FunctionType, BuiltinFunctionType, MethodType, ModuleType, type)
+_DEPTH = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A global, a closure cell or an object that was read while staging: where it is, what it held, and what that looked like."""
+
+    place: dict[str, Any] | CellType
+    name: str
+    held: Any
+    looks: Any = None
+
+    def now(self) -> Any:
+        """What it holds now; the dependency itself when it is gone."""
+        if isinstance(self.place, dict):
+            return self.place.get(self.name, self)
+        try:
+            return self.place.cell_contents
+        except ValueError:
+            return self
+
+    def fixed(self, inputs: Collection[int]) -> Dependency:
+        """The same, with what it looks like noted; `inputs` are the identities of the arrays that are inputs."""
+        return Dependency(self.place, self.name, self.held, snapshot(self.held, inputs))
+
+    def holds(self) -> bool:
+        """Whether it still holds what it held, as far as the program depends on it."""
+        new = self.now()
+        if new is self.held and isinstance(new, _CONSTANT):
+            return True
+        if isinstance(new, np.ndarray) and isinstance(self.held, np.ndarray) and _is_input(self.looks):
+            return _like(self.held, new)
+        return _matches(self.looks, new) if self.looks is not None else _identical(self.held, new)
+
+
+def _identical(old: Any, new: Any) -> bool:
+    """Inside one staging: the same object, staged value or number."""
+    if isinstance(old, Rep):
+        return isinstance(new, Rep) and new.value is old.value
+    return new is old or (type(new) is type(old) and isinstance(old, bool | int | str | bytes | float | complex) and new == old)
+
+
+def _like(old: np.ndarray[Any, Any], new: np.ndarray[Any, Any]) -> bool:
+    return (old.dtype == new.dtype and old.ndim == new.ndim and old.flags.c_contiguous == new.flags.c_contiguous
+            and all((m == 1) == (n == 1) for m, n in zip(old.shape, new.shape, strict=True)))
+
+
+# ---------------------------------------------------------------------------------------------- snapshots
+
+
+def snapshot(x: Any, inputs: Collection[int] = (), depth: int = _DEPTH) -> Any:
+    """What a value looks like: equal for values that stage the same program."""
+    if isinstance(x, bool | int | str | bytes | None | type(Ellipsis)):
+        return type(x), x
+    if isinstance(x, float | complex):
+        return type(x), repr(x)
+    if isinstance(x, np.ndarray):
+        return ("input", id(x)) if id(x) in inputs else ("array", x.shape, str(x.dtype), _digest(x))
+    if isinstance(x, np.generic):
+        return type(x), x.tobytes()
+    if depth and isinstance(x, list | tuple):
+        return type(x), tuple(snapshot(part, inputs, depth - 1) for part in x)
+    if depth and isinstance(x, dict):
+        return type(x), tuple((snapshot(k, inputs, 1), snapshot(v, inputs, depth - 1)) for k, v in x.items())
+    if depth and is_plain_object(x):
+        return "object", id(x), tuple((k, snapshot(v, inputs, depth - 3)) for k, v in vars(x).items() if depth > 3)
+    return "object", id(x)
+
+
+def _digest(x: np.ndarray[Any, Any]) -> bytes:
+    if x.dtype.hasobject:
+        return repr(id(x)).encode()
+    return hashlib.blake2b(np.ascontiguousarray(x).view(np.uint8).data if x.size else b"", digest_size=16).digest()
+
+
+def is_plain_object(x: Any) -> bool:
+    """Whether `x` is a plain object of a class that is neither Python's nor ours."""
+    root = (type(x).__module__ or "").partition(".")[0]
+    return hasattr(x, "__dict__") and not isinstance(x, _CONSTANT) and root not in sys.stdlib_module_names and root not in ("lms", "numpy")
+
+
+def _is_input(looks: Any) -> bool:
+    return isinstance(looks, tuple) and looks[0] == "input"
+
+
+def _matches(looks: Any, new: Any) -> bool:
+    return bool(snapshot(new, _inputs_of(looks)) == looks)
+
+
+def _inputs_of(looks: Any) -> set[int]:
+    """The arrays that a snapshot has as inputs."""
+    if not isinstance(looks, tuple):
+        return set()
+    if len(looks) == 2 and looks[0] == "input":
+        return {looks[1]}
+    return set().union(*map(_inputs_of, looks))
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A NumPy array that staged code uses without its being an argument: the variable that holds it, if one does."""
+
+    array: np.ndarray[Any, Any]
+    source: Dependency | None
+
+    def now(self) -> np.ndarray[Any, Any]:
+        """The array to pass."""
+        found = self.source.now() if self.source is not None else self.array
+        assert isinstance(found, np.ndarray)
+        return found

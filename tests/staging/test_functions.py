@@ -1,0 +1,471 @@
+"""Arguments, specialisation, staged calls, recursion, captured values, containers."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import lms
+from lms import Array, Mut, Rep, Static, f32, f64, i64
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def specializations(f) -> int:
+    return sum(map(len, f.specializations.values()))
+
+
+# ------------------------------------------------------------------------------------------- annotations
+
+
+def test_ordinary_annotations_say_when():
+    @lms.stage
+    def simulate(x: np.ndarray, dt: float, steps: int):
+        for _ in range(steps):
+            x = x + dt * x
+        return x
+
+    np.testing.assert_allclose(simulate(np.ones(2), 0.5, 3), 1.5**3 * np.ones(2))
+    simulate(np.ones(7), 0.25, 3)
+    assert specializations(simulate) == 1
+    simulate(np.ones(2), 0.5, 4)
+    assert specializations(simulate) == 2
+
+
+def test_unannotated_numbers_and_arrays_are_staged():
+    @lms.stage
+    def f(x, n, flag, name):
+        return x * n if name == "a" else x
+
+    assert f(2.0, 3, True, "a") == 6.0
+    assert f(3.0, 4, False, "a") == 12.0
+    assert specializations(f) == 1
+    assert f(3.0, 4, False, "b") == 3.0
+    assert specializations(f) == 2
+
+
+def test_names_local_to_the_enclosing_function_resolve():
+    n = lms.dims("n")
+
+    @lms.stage
+    def f(x: Rep[Array[f64, n]], y: Rep[Array[f64, n]]):
+        return x + y
+
+    with pytest.raises(ValueError, match="axis 0 of argument y of f has size 3"):
+        f(np.ones(2), np.ones(3))
+
+
+def test_an_annotation_for_type_checkers_only_says_nothing():
+    @lms.stage
+    def f(x: NDArray[np.float64]):
+        return x + 1
+
+    np.testing.assert_array_equal(f(np.zeros(2)), [1, 1])
+
+
+def test_static_makes_anything_static():
+    @lms.stage
+    def f(x, w: Static[float]):
+        return x * w
+
+    assert f(2.0, 3.0) == 6.0 and f(2.0, 4.0) == 8.0
+    assert specializations(f) == 2
+    assert f(1.0, 0.0) == 0.0
+    assert np.signbit(f(1.0, -0.0))
+
+
+def test_rep_makes_ints_and_bools_staged():
+    @lms.stage
+    def f(n: Rep[i64], flag: Rep[lms.bool_]):
+        return lms.where(flag, n, -n)
+
+    assert [f(3, True), f(4, False)] == [3, -4]
+    assert specializations(f) == 1
+
+
+class Mode(enum.Enum):
+    UP = 1
+    DOWN = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    layers: int
+    name: str
+
+
+@dataclasses.dataclass
+class Params:
+    w: np.ndarray
+    b: float
+    steps: int = 2
+
+
+class Point(NamedTuple):
+    x: float
+    y: float
+
+
+def test_configuration_is_static():
+    @lms.stage
+    def f(x, config: Config, mode: Mode, sizes: tuple[int, ...], g):
+        for _ in range(config.layers * sizes[0]):
+            x = g(x)
+        return x if mode is Mode.UP else -x
+
+    assert f(1.0, Config(2, "a"), Mode.UP, (1, 2), lambda x: x * 2) == 4.0
+    assert f(1.0, Config(1, "a"), Mode.DOWN, (2, 2), lambda x: x * 3) == -9.0
+
+
+def test_dataclasses_of_arrays_travel_as_parameters():
+    @lms.stage
+    def f(p: Params) -> Params:
+        for _ in range(p.steps):
+            p = Params(p.w * p.b, p.b + 1, p.steps)
+        return p
+
+    out = f(Params(np.ones(2), 2.0))
+    assert isinstance(out, Params) and out.b == 4.0 and out.steps == 2
+    np.testing.assert_array_equal(out.w, [6, 6])
+
+
+def test_any_container_in_and_out():
+    @lms.stage
+    def f(p):
+        return {"sum": p["a"][0] + p["a"][1], "point": Point(p["q"].y, p["q"].x), "none": None, "t": (1, [p["s"]])}
+
+    out = f({"a": [1.0, 2], "q": Point(3.0, 4.0), "s": "text"})
+    assert out == {"sum": 3.0, "point": Point(4.0, 3.0), "none": None, "t": (1, ["text"])}
+
+
+def test_defaults_and_keywords():
+    @lms.stage
+    def f(x, y: float = 2.0, *rest, scale: int = 1, **more):
+        out = (x + y) * scale
+        for r in rest:
+            out = out + r
+        return out + more.get("z", 0.0)
+
+    assert f(1.0) == 3.0
+    assert f(1.0, scale=2) == 6.0
+    assert f(1.0, 2.0, 3.0, 4.0, z=5.0) == 15.0
+
+
+def test_results_are_python_numbers_and_fresh_arrays():
+    @lms.stage
+    def f(x, n: Rep[i64], y: Rep[f32], a):
+        return x, n, x > 1, y, a
+
+    a = np.arange(3.0)
+    x, n, b, y, c = f(2.0, 3, 1.5, a)
+    assert (type(x), type(n), type(b), type(y)) == (float, int, bool, np.float32)
+    assert c is not a and not np.shares_memory(a, c) and c.flags.owndata is not None
+    np.testing.assert_array_equal(a, c)
+
+
+# ----------------------------------------------------------------------------------------- what is refused
+
+
+def refused(error: type[Exception], f: Any, *args: Any, said: str) -> str:
+    with pytest.raises(error) as e:
+        f(*args)
+    text = str(e.value)
+    assert said in text, text
+    assert __file__ in text and "^" in text, text
+    return text
+
+
+def test_static_arguments_are_hashable():
+    @lms.stage
+    def f(x, sizes: Static[list]):
+        return x
+
+    refused(TypeError, f, 1.0, [1, 2], said="sizes is known now (static)")
+
+
+def test_wrong_dtype_rank_and_size():
+    @lms.stage
+    def f(x: Rep[Array[f64, "n"]], y: Rep[Array[f64, "n"]]):
+        return x + y
+
+    a = np.ones(3)
+    assert ".astype" in refused(TypeError, f, np.ones(3, np.float32), a, said="x is declared f64[n], found")
+    refused(TypeError, f, np.ones((3, 3)), a, said="rank 1")
+    refused(TypeError, f, [1.0, 2.0], a, said="np.asarray(x")
+    refused(TypeError, f, 1.0, a, said="the float 1.0")
+    with pytest.raises(ValueError, match="size 4"):
+        f(a, np.ones(4))
+    np.testing.assert_array_equal(f(a, a), 2 * a)
+
+
+def test_a_wrong_number_of_arguments():
+    f = lms.stage(lambda x: x)
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        f(1.0, 2.0)
+
+
+def test_ints_that_do_not_fit():
+    f = lms.stage(lambda x: x)
+    g = lms.stage(lambda x, n: x + n)
+
+    def h(n: Rep[lms.u8]):
+        return n + 300
+
+    refused(lms.StagingError, lms.stage(h), 3, said="300 does not fit in u8")
+    assert f(2**62) == 2**62 and g(1, 2) == 3
+
+
+def test_an_object_array_is_refused():
+    refused(TypeError, lms.stage(lambda x: x), np.array([object()]), said="an array of numbers or bools")
+
+
+def test_many_specialisations_warn_once():
+    @lms.stage
+    def f(x, n: int):
+        return x + n
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for n in range(40):
+            f(1.0, n)
+    assert [w.category for w in caught] == [lms.SpecializationWarning]
+    assert "'n'" in str(caught[0].message) and "Rep[i64]" in str(caught[0].message)
+    assert caught[0].filename == __file__
+
+
+# --------------------------------------------------------------------------------------- calls, recursion
+
+
+def test_recursion_on_static_arguments_unfolds():
+    @lms.stage
+    def power(b: Rep[f64], n: int) -> Rep[f64]:
+        if n == 0:
+            return 1.0
+        return b * power(b, n - 1)
+
+    assert power(2.0, 10) == 1024.0
+    assert "while" not in power.specialize(n=3).ir
+
+
+def test_recursion_on_staged_arguments_is_a_recursive_function():
+    @lms.stage
+    def fib(n: Rep[i64]) -> Rep[i64]:
+        if n < 2:
+            return n
+        return fib(n - 1) + fib(n - 2)
+
+    assert fib(15) == 610
+
+
+def test_a_recursive_function_states_its_result_type():
+    @lms.stage
+    def f(n: Rep[i64]):
+        if n < 2:
+            return n
+        return f(n - 1)
+
+    refused(lms.StagingError, f, 3, said="result type")
+
+
+def test_mutual_recursion():
+    @lms.stage
+    def even(n: Rep[i64]) -> Rep[lms.bool_]:
+        if n == 0:
+            return True
+        return odd(n - 1)
+
+    @lms.stage
+    def odd(n: Rep[i64]) -> Rep[lms.bool_]:
+        if n == 0:
+            return False
+        return even(n - 1)
+
+    assert even(10) is True and even(7) is False
+
+
+def test_recursion_on_smaller_arrays():
+    @lms.stage
+    def total(x: Rep[Array[f64, "n"]]) -> Rep[f64]:
+        n = len(x)
+        if n == 0:
+            return 0.0
+        if n == 1:
+            return x[0]
+        return total(x[: n // 2]) + total(x[n // 2:])
+
+    assert total(np.arange(10.0)) == 45.0
+
+
+def test_recursion_returns_arrays_of_its_arguments_size():
+    @lms.stage
+    def double(x: Rep[Array[f64, "n"]], k: Rep[i64]) -> Rep[Array[f64, "n"]]:
+        if k == 0:
+            return x
+        return double(x * 2, k - 1)
+
+    np.testing.assert_array_equal(double(np.ones(3), 4), 16 * np.ones(3))
+
+
+def test_a_staged_function_captures_values_of_the_function_around_it():
+    @lms.stage
+    def outer(x, a):
+        y = x * 2
+
+        @lms.stage
+        def inner(z: Rep[f64]) -> Rep[f64]:
+            @lms.stage
+            def innermost(w: Rep[f64]) -> Rep[f64]:
+                return w * y + a[0]
+
+            return innermost(z) + x
+
+        return inner(1.0) + inner(x)
+
+    # y = 6; inner(z) = z * 6 + 5 + 3
+    assert outer(3.0, np.array([5.0])) == (6 + 8) + (18 + 8)
+
+
+def test_a_recursive_function_captures():
+    @lms.stage
+    def outer(x, n: Rep[i64]):
+        @lms.stage
+        def go(k: Rep[i64]) -> Rep[f64]:
+            if k == 0:
+                return 0.0
+            return x + go(k - 1)
+
+        return go(n)
+
+    assert outer(2.5, 4) == 10.0
+
+
+def test_runaway_unfolding_is_an_error():
+    @lms.stage
+    def f(x: Rep[f64], n: int) -> Rep[f64]:
+        return f(x, n + 1)
+
+    with pytest.raises(lms.StagingError, match="deep"):
+        f(1.0, 0)
+
+
+def test_runaway_recursion_of_a_plain_function_is_an_error():
+    def g(x):
+        return g(x) + 1
+
+    with pytest.raises(lms.StagingError, match="calls itself"):
+        lms.stage(lambda x: g(x))(1.0)
+
+
+# ----------------------------------------------------------------------------------------- captured values
+
+SCALE = 2.0
+DATA = np.arange(3.0)
+
+
+@lms.stage
+def scaled(x):
+    return x * SCALE + DATA.sum()
+
+
+def test_changing_a_global_specialises_again(monkeypatch):
+    assert scaled(1.0) == 5.0
+    monkeypatch.setitem(globals(), "SCALE", 3.0)
+    assert scaled(1.0) == 6.0
+    monkeypatch.setitem(globals(), "SCALE", 2.0)
+    assert scaled(1.0) == 5.0
+
+
+def test_a_captured_array_is_an_input_by_reference(monkeypatch):
+    scaled(1.0)
+    DATA[0] += 10
+    try:
+        assert scaled(1.0) == 15.0
+    finally:
+        DATA[0] -= 10
+    n = specializations(scaled)
+    monkeypatch.setitem(globals(), "DATA", np.ones(5))
+    assert scaled(1.0) == 7.0
+    assert specializations(scaled) == n
+
+
+def test_a_captured_array_is_not_written_to():
+    data = np.zeros(3)
+
+    def f(x):
+        data[0] = x
+        return x
+
+    with pytest.raises(lms.StagingError):
+        lms.stage(f)(1.0)
+
+
+def test_closure_cells_are_part_of_the_key():
+    def make(k):
+        def f(x):
+            return x + k
+
+        return lms.stage(f)
+
+    assert make(1)(1.0) == 2.0 and make(2)(1.0) == 3.0
+
+
+# -------------------------------------------------------------------------------------------------- Mut
+
+
+def test_mut_containers_and_overlap():
+    @lms.stage
+    def f(p: Mut[dict], x):
+        p["a"][0] = x[0]
+
+    p = {"a": np.zeros(2)}
+    f(p, np.ones(2))
+    assert p["a"][0] == 1.0
+    with pytest.raises(ValueError, match="overlap"):
+        f(p, p["a"])
+
+
+def test_a_returned_argument_is_a_copy_unless_it_is_mut():
+    a = np.zeros(3)
+    assert lms.stage(lambda x: x)(a) is not a
+
+    @lms.stage
+    def f(x: Mut[Array[f64, "n"]]):
+        return x
+
+    assert f(a) is a
+
+
+def test_an_array_read_while_staging_is_part_of_the_key():
+    table = np.array([1.0, 2.0])
+    sizes = [1, 2]
+
+    @lms.stage
+    def f(x):
+        return x * table[0] + len(sizes)
+
+    assert f(1.0) == 3.0
+    table[0] = 5.0
+    assert f(1.0) == 7.0
+    sizes.append(3)
+    assert f(1.0) == 8.0
+
+
+def test_methods_stage_and_see_changed_attributes():
+    class Model:
+        def __init__(self):
+            self.scale = 2.0
+
+        @lms.stage
+        def __call__(self, x):
+            return x * self.scale
+
+    m = Model()
+    assert m(3.0) == 6.0
+    m.scale = 4.0
+    assert m(3.0) == 12.0
