@@ -115,12 +115,7 @@ def _printable(x: Rep) -> None:
 def print_later(*xs: Any, sep: Any = " ", end: Any = "\n", file: Any = None, flush: bool = False) -> None:
     """`print` in staged code: once for each time the program gets here, in its order."""
     if file is not None:
-        raise StagingError("staged code prints to sys.stdout only", here(), fix="leave `file` out, or `lms.print_now`")
+        raise StagingError("staged code prints to sys.stdout only", here(), fix="leave `file` out, or write `lms.print_now`")
     sep, end = " " if sep is None else sep, "\n" if end is None else end
     line = _escaped(sep).join(_template(x) for x in xs)
     current().emit(p.control.print_, *operands_of(xs), template=line, end=end)
-
-
-def print_now(*xs: Any, **options: Any) -> None:
-    """`print` while staging."""
-    print(*xs, **options)

@@ -16,9 +16,9 @@ from lms.core import primitives as p
 from lms.core.builder import current, staging
 from lms.core.errors import LmsError, Span, StagingError, StagingTypeError, here
 from lms.core.ir import Block, Value, walk
-from lms.core.types import ArrayType
+from lms.core.types import ArrayType, SumType
 
-from . import control, hygiene, iterables, loops, matching, messages, state
+from . import control, hygiene, iterables, loops, matching, messages, records, state
 from .blocks import blocks, close_block, home, inside, open_block
 from .control import Branch, Choice, Dead, Logic, Site
 from .joins import describe
@@ -125,6 +125,13 @@ def change(place: Place, op: str, value: Any) -> None:
         place.write(new)
 
 
+def attribute(x: Any, name: str) -> Any:
+    """`x.name`, where staged records may have a field of that name as well as `Rep` itself."""
+    if isinstance(x, Rep) and isinstance(x.type, SumType):
+        return records.field(x, name)
+    return getattr(x, name)
+
+
 # ----------------------------------------------------------------------------------------------- calls
 
 
@@ -140,7 +147,7 @@ def call(f: Any, /, *args: Any, **kwargs: Any) -> Any:
     if _own_init(f):
         new = f.__new__(f)
         hygiene.made(new)
-        call(getattr(f, "__init__"), new, *args, **kwargs)
+        call(f.__init__, new, *args, **kwargs)
         return new
     from .calls import staged_call
 
@@ -355,6 +362,7 @@ class Runtime:
     Item, Attribute = Place, AttributePlace
     locals = staticmethod(builtins.locals)
     call = staticmethod(call)
+    attribute = staticmethod(attribute)
     read = staticmethod(state.read)
     choose = staticmethod(choose)
     then = staticmethod(then)

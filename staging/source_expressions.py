@@ -9,9 +9,12 @@ from typing import Any
 from lms.core.errors import Span
 
 from . import source_names as names
+from .rep import Rep
 from .state import HIDDEN
 
 RUNTIME = "_lms"
+
+_OF_REP = frozenset(name for name in dir(Rep) if not name.startswith("__"))  # a record's field may be called so too
 
 
 def lms(name: str) -> ast.expr:
@@ -56,9 +59,10 @@ class Expressions(ast.NodeTransformer):
         return put(node, call("meet", call("choose", self.place(node.test), test), left, right))
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
-        out: ast.expr = self.visit(node.values[0])
-        for value in node.values[1:]:
-            out = self._logic(node, isinstance(node.op, ast.And), out, self.visit(value))
+        # `a and (b and c)`: what `b` binds with `:=` is in sight of `c`
+        *values, out = [self.visit(value) for value in node.values]
+        for value in reversed(values):
+            out = self._logic(node, isinstance(node.op, ast.And), value, out)
         return out
 
     def _logic(self, node: ast.expr, both: bool, left: ast.expr, right: ast.expr, end: str = "decide") -> ast.expr:
@@ -105,6 +109,8 @@ class Expressions(ast.NodeTransformer):
         return put(node, ast.Call(lms("call"), [self.visit(node.func), *args], keywords))
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if node.attr in _OF_REP and isinstance(node.ctx, ast.Load):
+            return put(node, call("attribute", self.visit(node.value), ast.Constant(node.attr)))
         return ast.copy_location(ast.Attribute(self._base(node), node.attr, node.ctx), node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
