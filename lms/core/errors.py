@@ -105,15 +105,15 @@ _OURS = tuple(os.path.join(root, "") for root in {
     *(os.path.realpath(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), part))
       for part in ("ad", "staging", "frontend", "backends")),
 })
-_ours: dict[CodeType, bool] = {}
+_ours: dict[str, bool] = {}
 
 
 def is_ours(code: CodeType) -> bool:
     """Whether a code object belongs to lms (or to a library it was called through), not to the user."""
-    known = _ours.get(code)
+    file = code.co_filename
+    known = _ours.get(file)
     if known is None:
-        file = code.co_filename
-        known = _ours[code] = (file.startswith(_OURS) or file.startswith("<frozen") or
+        known = _ours[file] = (file.startswith(_OURS) or file.startswith("<frozen") or
                                f"{os.sep}site-packages{os.sep}numpy{os.sep}" in file or file == _CONTEXTLIB)
     return known
 
@@ -132,10 +132,10 @@ def user_frame() -> FrameType | None:
 def here() -> Span | None:
     """Where the user's program stands now, to the column."""
     frame = user_frame()
-    return None if frame is None else _span(frame.f_code, frame.f_lasti, frame.f_lineno)
+    return None if frame is None else _span(frame.f_code, frame.f_code.co_filename, frame.f_lasti, frame.f_lineno)
 
 
 @lru_cache(maxsize=4096)
-def _span(code: CodeType, lasti: int, lineno: int) -> Span:
+def _span(code: CodeType, file: str, lasti: int, lineno: int) -> Span:  # equal code can stand in two files
     line, end_line, column, end_column = next(islice(code.co_positions(), lasti // 2, None))
-    return Span(code.co_filename, line or lineno, column or 0, end_line or 0, end_column or 0)
+    return Span(file, line or lineno, column or 0, end_line or 0, end_column or 0)
