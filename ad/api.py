@@ -84,7 +84,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]
     selected = [select(call, signature, name, strict=False) for name in call.bound.spec]
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        given = [x for x, t in zip(trees.flatten(cotangent)[0], _leaf_types(call), strict=False) if is_differentiable(t)]
+        given = [x for x, t in zip(trees.flatten(cotangent)[0], call.types, strict=False) if is_differentiable(t)]
         seeds = [_converted(x, t) for x, t in zip(given, filter(is_differentiable, call.types), strict=True)]
         operands = [b.emit1(p.array.copy, v) if isinstance(v.type, ArrayType) else v for v in kept]
         wrt = [k for s in selected for k in s.positions]
@@ -95,7 +95,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]
     return call.emit(), pullback
 
 
-def pull(call: Call, wrt: Sequence[int], seeds: Sequence[Value], operands: Sequence[Value] | None = None) -> tuple[Any, list[Rep]]:
+def pull(call: Call, wrt: Sequence[int], seeds: Sequence[Value],
+         operands: Sequence[Value] | None = None) -> tuple[Any, list[Rep]]:
     """Emit a `vjp` node: the function's result, and the cotangents of the operands at the positions `wrt`."""
     out = current().emit(p.control.vjp, *(call.operands if operands is None else operands), *seeds,
                          callee=call.function.name, wrt=tuple(wrt), types=call.types)
@@ -108,8 +109,8 @@ def _seed_one(call: Call, signature: Signature, has_aux: bool) -> list[Value]:
     first = call.types[0] if call.types else None
     floats = [t for t in call.types if is_differentiable(t)]
     if not (isinstance(first, Scalar) and first.is_float) or (len(call.types) > 1 and not has_aux):
-        raise StagingTypeError(f"grad takes a function whose result is one float; {signature.name} gives {_shown(call.types)}", here(),
-                               fix="sum it up, or use `lms.vjp`; with `has_aux=True` the float may come with something else")
+        raise StagingTypeError(f"grad takes a function whose result is one float; {signature.name} gives {_shown(call.types)}",
+                               here(), fix="sum it up, or use `lms.vjp`; with `has_aux=True` the float may come with something else")
     return [_zero(call, t, k) if k else current().const(1.0, first) for k, t in enumerate(floats)]
 
 
@@ -122,10 +123,6 @@ def _zero(call: Call, t: Type, position: int) -> Value:
 
 def _shown(types: Sequence[Type]) -> str:
     return ", ".join(map(str, types)) or "nothing"
-
-
-def _leaf_types(call: Call) -> tuple[Type, ...]:
-    return call.types
 
 
 def _converted(x: Any, t: Type) -> Value:
@@ -204,27 +201,20 @@ def select(call: Call, signature: Signature, which: int | str, strict: bool = Tr
     """The argument of that number or name. Raises `StagingTypeError` where there is none, or none that holds a float."""
     places = {}
     first = 0
-    for name, spec in _arguments(call):
+    for name, spec in call.bound.spec.items():
         places[name] = Selected(spec, first)
         first += len(list(_leaves(spec)))
     names = list(places)
-    name = which if isinstance(which, str) else names[which] if -len(names) <= which < len(names) else None
+    name = which if isinstance(which, str) else names[which] if -len(names) <= which < len(names) else ""
     if name not in places:
         raise StagingTypeError(f"{signature.name} has no argument {which!r}: it takes {', '.join(names)}", here())
     found = places[name]
     if strict and not found.positions:
         what = found.spec.value if hasattr(found.spec, "value") else found.spec
-        raise StagingTypeError(f"the argument {name!r} of {signature.name} holds no float to differentiate: it is {_described(what)}",
-                               here(), fix="differentiate by another argument (`argnums`), or pass a float")
+        raise StagingTypeError(f"the argument {name!r} of {signature.name} holds no float to differentiate: it is "
+                               f"{_described(what)}", here(),
+                               fix="differentiate by another argument (`argnums`), or pass a float")
     return found
-
-
-def _arguments(call: Call) -> list[tuple[str, Any]]:
-    """The arguments by name; those of `*args` one by one."""
-    out: list[tuple[str, Any]] = []
-    for name, spec in call.bound.spec.items():
-        out.append((name, spec))
-    return out
 
 
 def _described(x: Any) -> str:

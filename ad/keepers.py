@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lms.core import primitives as p
 from lms.core.ir import Block, Value
-from lms.core.types import ArrayType, Scalar, SumType, Type, fresh_symbol, i64
+from lms.core.types import ArrayType, Scalar, SumType, Type, fresh_symbol
 
 from .residuals import Crossing, box, box_type, known_sizes, prologue, residual, slot, unbox
 
@@ -159,5 +159,3 @@ class WhileKeeper:
             out.append(unbox(b, loaded, v) if isinstance(v.type, ArrayType) else loaded)
         return out
 
-
-_ = i64

@@ -14,7 +14,8 @@ from lms.core.types import ArrayType, Scalar, SumType, is_differentiable
 from .shadows import cell, field_of_shadow, shadow_sum
 
 if TYPE_CHECKING:
-    from .reverse import Halves, Sweep
+    from .cotangents import Halves
+    from .sweep import Sweep
 
 _a = p.array
 HALVES = frozenset({p.record.construct, p.record.project})

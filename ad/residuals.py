@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from lms.core import primitives as p
 from lms.core.builder import Builder
 from lms.core.ir import Block, Node, Value, free_values, substitute
-from lms.core.types import ArrayType, Constructor, Dim, Scalar, Size, SumType, Type, affine, i64, symbol
+from lms.core.types import ArrayType, Constructor, Dim, Scalar, Size, SumType, Type, symbol
 
 if TYPE_CHECKING:
-    from .reverse import Sweep
+    from .sweep import Sweep
 
 _s, _a = p.scalar, p.array
 
@@ -184,19 +184,20 @@ def known_sizes(b: Builder, t: ArrayType) -> list[Value] | None:
 
 # ---------------------------------------------------------------------------------------------- boxes
 
-_boxes: dict[str, SumType] = {}
+# by identity of records: two programs may have different ones of one name
+_boxes: dict[tuple[Scalar | int, int | None, str], tuple[Type, SumType]] = {}
 
 
 def box_type(t: Type) -> SumType:
     """The record that holds one value of a type, or nothing: how handles are kept in arrays and returned by branches."""
-    if isinstance(t, ArrayType):
-        name = f"box_{t.dtype}_{t.rank}{'s' if t.layout == 'S' else ''}"
-    else:
-        name = f"box_{t}"
-    if name not in _boxes:
-        held = ArrayType(t.dtype, tuple(symbol(f"d{k}") for k in range(t.rank)), t.layout) if isinstance(t, ArrayType) else t
-        _boxes[name] = SumType(name, (Constructor("none", ()), Constructor("some", (("value", held),))))
-    return _boxes[name]
+    of = t.dtype if isinstance(t, ArrayType) else t
+    assert isinstance(of, Scalar | SumType)
+    key = of if isinstance(of, Scalar) else id(of), t.rank if isinstance(t, ArrayType) else None, getattr(t, "layout", "")
+    if key not in _boxes:
+        held: Type = ArrayType(of, tuple(symbol(f"d{k}") for k in range(t.rank)), t.layout) if isinstance(t, ArrayType) else t
+        name = f"box_{of}" + (f"_{t.rank}{t.layout.replace('C', '')}" if isinstance(t, ArrayType) else "")
+        _boxes[key] = t, SumType(name, (Constructor("none", ()), Constructor("some", (("value", held),))))
+    return _boxes[key][1]
 
 
 def box(b: Builder, v: Value) -> Value:
@@ -225,5 +226,3 @@ def slot(b: Builder, whole: Value, k: Value) -> Value:
     rank = whole.type.rank
     return b.emit1(_a.view, whole, k, spec=(("at",), *[("all",)] * (rank - 1)), dims=whole.type.dims[1:])
 
-
-_ = (affine, i64)

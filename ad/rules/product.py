@@ -57,8 +57,8 @@ def _ones(x: Any, axis: int) -> Any:
 def _loop(start: Any, stop: Any, step: int, init: Any, body: Callable[[Any, Any], Any]) -> None:
     """A loop of now, or of later."""
     if not isinstance(init, Rep):
-        for k in range(int(start), int(stop), step):
-            init = body(k, init)
+        for now in range(int(start), int(stop), step):
+            init = body(now, init)
         return
     b = current()
     with b.reify([i64, init.type]) as block:

@@ -1,0 +1,148 @@
+"""Calls in two halves: a function becomes two, and one leaves a record for the other.
+
+The record of an activation holds what the backward function takes from the forward one. The pair is registered before its
+bodies are made, so recursion finds it: records then hold the records of inner activations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lms.core import primitives as p
+from lms.core.builder import Builder
+from lms.core.ir import Block, Node, Value
+from lms.core.types import ArrayType, Constructor, SumType, Type, fresh_symbol, is_differentiable
+
+from .activity import Activity
+from .cotangents import Cotangents, Halves, zero
+from .residuals import Crossing
+from .shadows import shadow_type
+
+if TYPE_CHECKING:
+    from .sweep import Sweep
+
+PairKey = tuple[str, frozenset[int], frozenset[int]]
+
+
+@dataclass
+class Pair:
+    """The two functions that a function becomes, and the record that one leaves for the other."""
+
+    forward: str
+    backward: str
+    frame: SumType
+    activity: Activity
+    handles: list[int]  # parameters that come with a shadow
+    flows: list[int]  # parameters whose cotangents the backward function returns
+    result_flows: list[int] = field(default_factory=list)
+    result_handles: list[int] = field(default_factory=list)
+
+
+def _call_activity(s: Sweep, node: Node) -> Activity:
+    active = frozenset(k for k, v in enumerate(node.operands) if v in s.activity)
+    return s.mode.activities.of(node.attrs["callee"], active)
+
+
+def is_active_call(s: Sweep, node: Node) -> bool:
+    """Whether a call has a backward half."""
+    if not any(v in s.activity for v in node.operands):
+        return False
+    a = _call_activity(s, node)
+    return bool(a.results or a.touched)
+
+
+def pair_of(s: Sweep, node: Node) -> Pair:
+    """The halves of a callee, made once for its active parameters and those whose contents may change in between."""
+    a = _call_activity(s, node)
+    unsteady = frozenset(k for k, v in enumerate(node.operands) if isinstance(v.type, ArrayType) and not s.memory.steady(v))
+    key = node.attrs["callee"], a.params, unsteady
+    if key not in s.mode.pairs:
+        _make_pair(s, key, a)
+    return s.mode.pairs[key]
+
+
+def _make_pair(s: Sweep, key: PairKey, a: Activity) -> None:
+    from .sweep import Sweep
+
+    mode, b, primal = s.mode, s.builder, a.function
+    body = primal.body
+    roots = frozenset(r for k in key[2] for r in mode.effects.roots(body.params[k]))
+    inner = Sweep(mode, a, mode.memory(a, roots, paired=True))
+    carriers = [k for k in sorted(a.params | a.touched) if is_differentiable(body.params[k].type)]
+    handles = [k for k in carriers if inner.memory.is_memory(body.params[k])]
+    flows = [k for k in carriers if k not in handles]
+    r_flows, r_handles = _results(inner, a)
+    frame = SumType(f"{primal.name}.frame.{len(mode.pairs)}")
+    back_types = [frame, *(body.results[k].type for k in r_flows)]
+    types = [*(v.type for v in body.params), *(shadow_type(body.params[k].type) for k in handles)]
+    names = [*(v.name for v in body.params), *(f"d{body.params[k].name}" for k in handles)]
+    with b.at(primal.span), b.function(f"{primal.name}_backward", back_types, ["frame"]) as second:
+        with b.on("forward"), b.function(f"{primal.name}_forward", types, names, mut=primal.mut) as first:
+            mode.pairs[key] = Pair(first.name, second.name, frame, a, handles, flows, r_flows, r_handles)
+            n = len(body.params)
+            inner.bind(body.params, first.body.params[:n])
+            inner.shadowed([body.params[k] for k in handles], first.body.params[n:])
+            inner.give_shadows(body.params)
+            frames = inner.forward(body)
+            first.body.results = (*inner.values(body.results), *(inner.shadow(body.results[k]) for k in r_handles))
+        b.provisional.add(first.body)
+        with b.on("backward"):
+            bar = Cotangents(inner)
+            for k, d in zip(r_flows, second.body.params[1:], strict=True):
+                bar.add(body.results[k], d)
+            inner.backward(frames, bar)
+            second.body.results = tuple(bar.get(body.params[k]) for k in flows)
+        b.provisional.discard(first.body)
+    outer, b.scopes = b.scopes, []  # nothing around a function is at hand
+    crossing = Crossing(inner, first.body, second.body)
+    _keep_frame(b, crossing, frame, first.body)
+    crossing.close(lambda: [_field(b, second.body.params[0], k, v) for k, v in enumerate(crossing.saved)])
+    b.scopes = outer
+    inner.drop_snapshots(first, second)
+
+
+def _results(s: Sweep, a: Activity) -> tuple[list[int], list[int]]:
+    results = a.function.body.results
+    active = [k for k in sorted(a.results)]
+    handles = [k for k in active if s.memory.is_memory(results[k])]
+    return [k for k in active if k not in handles], handles
+
+
+def _keep_frame(b: Builder, crossing: Crossing, frame: SumType, block: Block) -> None:
+    """State the fields of an activation's record, and return one from the forward function."""
+    fields = tuple((v.name or f"v{k}", _unsized(v.type)) for k, v in enumerate(crossing.saved))
+    frame.constructors = (Constructor("none", ()), Constructor("frame", fields))
+    with b.into(block):
+        record = b.emit1(p.record.construct, *crossing.saved, type=frame, tag=1)
+    block.results = (*block.results, record)
+
+
+def _unsized(t: Type) -> Type:
+    return ArrayType(t.dtype, tuple(fresh_symbol() for _ in t.dims), t.layout) if isinstance(t, ArrayType) else t
+
+
+def _field(b: Builder, frame: Value, k: int, like: Value) -> Value:
+    dims = {"dims": like.type.dims} if isinstance(like.type, ArrayType) else {}
+    return b.emit1(p.record.project, frame, tag=1, field=k, name=like.name, **dims)
+
+
+def call(s: Sweep, node: Node) -> Halves:
+    """A call of the forward function, and one of the backward function with the record the first has left."""
+    b, pair = s.builder, pair_of(s, node)
+    shadows = [s.shadow(node.operands[k]) for k in pair.handles]
+    types = [s.type(t) for t in node.attrs["types"]]
+    types += [shadow_type(types[k]) for k in pair.result_handles]
+    new = b.emit(p.control.call, *s.values(node.operands), *shadows, callee=pair.forward, types=(*types, pair.frame),
+                 names=[v.name for v in node.results])
+    s.bind(node.results, new[: len(node.results)])
+    s.shadowed([node.results[k] for k in pair.result_handles], new[len(node.results) : -1])
+    bar = yield
+    found = [bar.take(node.results[k]) for k in pair.result_flows]
+    if all(d is None for d in found) and not pair.handles and not pair.result_handles:
+        return
+    ds = [zero(b, s.value(node.results[k])) if d is None else d for k, d in zip(pair.result_flows, found, strict=True)]
+    out = b.emit(p.control.call, new[-1], *ds, callee=pair.backward,
+                 types=tuple(s.type(node.operands[k].type) for k in pair.flows))
+    for k, d in zip(pair.flows, out, strict=True):
+        bar.add(node.operands[k], d)

@@ -1,0 +1,248 @@
+"""Both halves of a block: `forward` leaves one suspended frame for every active node, `backward` resumes them, last first.
+
+A frame is a generator with one `yield`: it runs a rule, or it is one of those in `control`, `calls` and `records`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from lms.core import primitives as p
+from lms.core.builder import Replay
+from lms.core.errors import StagingError
+from lms.core.ir import Block, Function, Node, Value
+from lms.core.types import ArrayType, Scalar, SumType, element
+from lms.staging.rep import Rep
+
+from . import calls, control, records
+from .activity import INERT, Activity
+from .continuations import Rule, Steps, resume, start
+from .cotangents import Cotangents, Frame, Halves
+from .memory import Memory, is_whole
+from .rules import MEMORY, NONE, RULES
+from .shadows import fresh
+
+if TYPE_CHECKING:
+    from .reverse import ReverseMode
+
+CONTROL: dict[p.Primitive, Callable[[Sweep, Node], Halves]] = {
+    p.control.if_: control.if_, p.control.for_: control.for_, p.control.while_: control.while_, p.control.call: calls.call,
+}
+
+
+class Sweep(Replay):
+    """Both halves of one function's derivative. `env` maps its values to those of the forward half, `shadows` to shadows."""
+
+    def __init__(self, mode: ReverseMode, activity: Activity, memory: Memory) -> None:
+        super().__init__(mode.builder)
+        self.mode, self.activity, self.memory = mode, activity, memory
+        self.shadows: dict[Value, Value] = {}
+        self.shadow_values: set[Value] = set()  # the new values that are shadows
+        self.repeatable: set[Value] = set()  # results of loads that give the same in the backward half
+        self.snapshots: list[tuple[Value, frozenset[Node]]] = []  # copies, with the forward nodes that use them anyway
+
+    # ------------------------------------------------------------------------------------------ halves
+
+    def forward(self, block: Block) -> list[Frame]:
+        """Emit the forward half of a block's nodes; give their frames."""
+        frames = []
+        for node in block.nodes:
+            with self.builder.at(node.span):
+                if self.is_active(node):
+                    halves = self.halves(node)
+                    next(halves)
+                    frames.append(Frame(halves, node.span))
+                else:
+                    self.plain(node)
+                self.give_shadows(node.results)
+        return frames
+
+    def backward(self, frames: Sequence[Frame], bar: Cotangents) -> None:
+        """Emit the backward half of the nodes that `frames` remember."""
+        for frame in reversed(frames):
+            with self.builder.at(frame.span):
+                try:
+                    frame.halves.send(bar)
+                except StopIteration:
+                    continue
+                raise AssertionError("a frame yields once")
+
+    def is_active(self, node: Node) -> bool:
+        """Whether a node has a backward half."""
+        op = node.op
+        if node.blocks:
+            return any(v in self.activity for v in node.results) or any(
+                self.is_active(inner) for block in node.blocks for inner in block.nodes)
+        if op is p.control.call:
+            return calls.is_active_call(self, node)
+        if op.effect.writes or op.effect.accumulates:
+            return node.operands[0] in self.activity
+        if any(v in self.activity for v in node.operands):
+            self._no_complex(node)
+            return op not in INERT and any(v in self.activity for v in node.results)
+        return False
+
+    def _no_complex(self, node: Node) -> None:
+        for v in node.results:
+            if isinstance(v.type, Scalar | ArrayType) and not isinstance(getattr(v.type, "dtype", None), SumType) and (
+                element(v.type).is_complex
+            ):
+                raise StagingError(f"{node.op.name} makes a complex number of a value that is differentiated", node.span,
+                                   fix="derivatives of complex numbers are not supported: write real and imaginary parts "
+                                       "as two floats, or use lms.stop_gradient")
+
+    def plain(self, node: Node) -> None:
+        """Emit a node that has no backward half."""
+        super().node(node)
+        if node.op is p.array.load and (node.attrs.get("residual") or self.memory.steady(node.operands[0])):
+            self.repeatable.update(self.values(node.results))
+
+    # ----------------------------------------------------------------------------------------- shadows
+
+    def shadow(self, v: Value) -> Value:
+        """The shadow of an old value; a fresh one for a value that nothing active reaches."""
+        return self.shadows[v] if v in self.shadows else self.mark(fresh(self.builder, self.value(v)))
+
+    def mark(self, shadow: Value) -> Value:
+        self.shadow_values.add(shadow)
+        return shadow
+
+    def give_shadows(self, values: Sequence[Value]) -> None:
+        """Make the shadows of active memory where the memory is made."""
+        for v in values:
+            if v in self.activity and self.memory.is_memory(v) and v not in self.shadows:
+                made = v.node is not None and v.node.op is p.array.empty
+                self.shadows[v] = self.mark(fresh(self.builder, self.value(v), filled=not made))
+
+    def shadowed(self, old: Sequence[Value], new: Sequence[Value]) -> None:
+        """Let `new` be the shadows of `old`."""
+        for v, shadow in zip(old, new, strict=True):
+            self.shadows[v] = self.mark(shadow)
+
+    # ------------------------------------------------------------------------------------------- nodes
+
+    def halves(self, node: Node) -> Halves:
+        """The two halves of an active node."""
+        op = node.op
+        if op.effect.control:
+            return CONTROL[op](self, node)
+        if op in records.HALVES or records.carries_records(node):
+            return records.halves(self, node)
+        if op.effect.view is not None and self.memory.is_memory(node.result):
+            return self._handle(node)
+        if op in MEMORY and self.memory.is_memory(node.operands[0]):
+            return self._memory(node)
+        if op in RULES and (op.effect.view is None or is_whole(node)):
+            return self._rule(node)
+        why = NONE.get(op, "it has no rule")
+        raise StagingError(f"{op.name} cannot be differentiated: {why}", node.span,
+                           fix="wrap its operand in lms.stop_gradient, or give a function around it a rule with @lms.derivative")
+
+    def _handle(self, node: Node) -> Halves:
+        """A view: the shadow of the view is the view of the shadow."""
+        super().node(node)
+        others = self.values(node.operands[1:])
+        self.shadowed(node.results, self.builder.emit(
+            node.op, self.shadows[node.operands[0]], *others, **self.attrs(node.attrs)))
+        yield
+
+    def _memory(self, node: Node) -> Halves:
+        """Run the rule of an operation on memory."""
+        a, *rest = node.operands
+        steps, primal = self._start(node, MEMORY[node.op], rest, Rep(self.shadows[a]), Rep(self.value(a)))
+        if node.results:
+            self.bind(node.results, (self._result(node.result, primal.value),))
+            if node.op is p.array.load and (node.attrs.get("residual") or self.memory.steady(a)):
+                self.repeatable.add(primal.value)
+        bar = yield
+        dz = bar.take(node.result) if node.results else None
+        if node.results and dz is None:
+            return
+        self._resume(node, steps, dz, rest, bar)
+
+    def _rule(self, node: Node) -> Halves:
+        """Run the rule of an operation on values."""
+        steps, primal = self._start(node, RULES[node.op], node.operands)
+        self.bind(node.results, (self._result(node.result, primal.value),))
+        bar = yield
+        dz = bar.take(node.result)
+        if dz is not None:
+            self._resume(node, steps, dz, node.operands, bar)
+
+    def _start(self, node: Node, rule: Rule, operands: Sequence[Value], *first: Rep) -> tuple[Steps, Rep]:
+        """Run a rule's forward half on operands whose contents stay."""
+        copies = len(self.snapshots)
+        steady = [Rep(self.steady_copy(v)) for v in operands]
+        before = len(self.builder.block.nodes)
+        attrs = self.attrs(node.attrs)
+        fast = attrs.pop("fast", False)
+        steps = rule(*first, *steady, **attrs)
+        primal = start(steps, node.op.name, node.span)
+        if fast and primal is not None and primal.value.node is not None:
+            primal.value.node.attrs["fast"] = True
+        mine = frozenset(self.builder.block.nodes[before:])
+        self.snapshots[copies:] = [(copied, mine) for copied, _ in self.snapshots[copies:]]
+        return steps, primal
+
+    def _resume(self, node: Node, steps: Steps, dz: Value | None, operands: Sequence[Value], bar: Cotangents) -> None:
+        """Run a rule's backward half, and hand out what it gives."""
+        found = resume(steps, None if dz is None else Rep(dz), len(operands), node.op.name, node.span)
+        for v, d in zip(operands, found, strict=True):
+            bar.add(v, None if d is None else d.value)
+
+    def steady_copy(self, v: Value) -> Value:
+        """The operand of a rule: a copy of an array whose contents may differ when the backward half runs."""
+        new = self.value(v)
+        if not isinstance(v.type, ArrayType) or self.memory.steady(v):
+            return new
+        copied = self.builder.emit1(p.array.copy, new)
+        self.snapshots.append((copied, frozenset()))
+        return copied
+
+    def _result(self, v: Value, new: Value) -> Value:
+        """What a rule gave, as the program's value: a copy, if the program will write to it."""
+        if not isinstance(v.type, ArrayType) or self.memory.steady(v):
+            return new
+        copied = self.builder.emit1(p.array.copy, new)
+        assert copied.node is not None
+        self.snapshots.append((new, frozenset([copied.node])))
+        return copied
+
+    def drop_snapshots(self, *functions: Function) -> None:
+        """Undo the copies that no backward half reads."""
+        users: dict[Value, set[Node]] = {}
+        places: dict[Node, Block] = {}
+        for function in functions:
+            _index(function.body, users, places)
+        for copied, anyway in reversed(self.snapshots):
+            self._drop(copied, anyway, users, places)
+
+    def _drop(self, copied: Value, anyway: frozenset[Node], users: dict[Value, set[Node]], places: dict[Node, Block]) -> None:
+        mine = users.get(copied, set())
+        (made,) = (copied.node,) if copied.node is not None else (None,)
+        if made is None or not mine <= anyway:
+            return
+        if made.op is p.array.copy and made not in anyway:
+            source, gone = made.operands[0], made
+            replaced = copied
+        else:  # a result that was copied for the program: let the program have the result itself
+            (gone,) = anyway
+            source, replaced = copied, gone.result
+        for user in users.get(replaced, set()):
+            user.operands = tuple(source if v is replaced else v for v in user.operands)
+            users.setdefault(source, set()).add(user)
+        for block in {*places.values()}:
+            if replaced in block.results:
+                block.results = tuple(source if v is replaced else v for v in block.results)
+        users.get(source, set()).discard(gone)
+        places[gone].nodes.remove(gone)
+
+
+def _index(block: Block, users: dict[Value, set[Node]], places: dict[Node, Block]) -> None:
+    for node in block.nodes:
+        places[node] = block
+        for v in node.operands:
+            users.setdefault(v, set()).add(node)
+        for inner in node.blocks:
+            _index(inner, users, places)
