@@ -99,7 +99,12 @@ class Staged(NativeCallable, Generic[P, R]):
 
     def _run(self, s: Specialization, bound: Bound) -> Any:
         leaves = [_input(*leaf) for leaf in zip(bound.values, bound.leaves, bound.paths, strict=True)]
-        results = s.run([*leaves, *(h.now() for h in s.traced.hidden)])
+        try:
+            results = s.run([*leaves, *(h.now() for h in s.traced.hidden)])
+        except LmsError as e:
+            if e.span is s.staged.main.span:  # these arguments do not fit: the place is the call
+                e.span = here()
+            raise
         return s.traced.rebuild([_output(v) for v in results])
 
     # ------------------------------------------------------------------------------- specialisations
