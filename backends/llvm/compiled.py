@@ -47,8 +47,8 @@ class CompiledFunction(NativeCallable):
         self.keepalive = (self._code, sites, callbacks)
         strict = _Strict()
         self._inner = lambda args: strict(*args)
-        set_entries(strict, [self.entry], self.keepalive)
-        set_entries(self, [self.entry], self.keepalive)
+        set_entries(strict, [self.entry], self.keepalive, choosy=False)
+        set_entries(self, [self.entry], self.keepalive, choosy=False)
 
     @property
     def entry(self) -> int:

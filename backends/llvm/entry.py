@@ -15,7 +15,7 @@ from lms.core.types import ArrayType, Dim, Scalar, Size, SumType, Type
 
 from .abi import CONTEXT, VALUES, Module, offsets
 from .dims import Bind, equations
-from .native import Layout
+from .native import CHOOSY_AT, Layout
 
 HERE = {"fail": 0, "box": 8, "done": 16, "module": 24}  # byte offsets in `lms_here`
 BUSY = 16384  # elements in the arguments from which on a call that loops gives up the GIL at once
@@ -31,7 +31,6 @@ declare ptr @PyFloat_FromDouble(double)
 declare ptr @PyLong_FromLongLong(i64)
 declare ptr @PyBool_FromLong(i64)
 declare i64 @PyLong_AsLongLong(ptr)
-declare i64 @PyLong_AsUnsignedLongLong(ptr)
 declare ptr @PyErr_Occurred()
 declare void @PyErr_Clear()
 declare ptr @PyCapsule_GetPointer(ptr, ptr)
@@ -137,16 +136,15 @@ class _Entry:
         kind = self.load("ptr", arg, Layout.type)
         numpy_class = self.outside(f"lms_class_{t.dtype.name}")
         cases: list[tuple[str, Callable[[], None]]] = []
+        real, count = t.real, 2 if t.is_complex else 1
+        python_class = {"i64": "@PyLong_Type", "f64": "@PyFloat_Type", "c128": "@PyComplex_Type"}.get(t.name)
         if t.is_int:
-            cases.append(("@PyLong_Type", lambda: self.integer(at, arg, t)))
-            cases.append((numpy_class, lambda: self.slot(
-                at, "i64", self.widened(self.load(f"i{t.bits}", arg, Layout.float_value), f"i{t.bits}"))))
+            if python_class:
+                cases.append((python_class, lambda: self.integer(at, arg)))
+            cases.append((numpy_class, lambda: self.parts(at, arg, f"i{t.bits}", t.bits, 1)))
         else:
-            real = t.real
-            size, count = real.bits // 8, 2 if t.is_complex else 1
-            python_class = "@PyComplex_Type" if t.is_complex else "@PyFloat_Type"
-            cases.append((python_class, lambda: self.floats(at, arg, 8, 64, real.bits, count)))
-            cases.append((numpy_class, lambda: self.floats(at, arg, size, real.bits, real.bits, count)))
+            for symbol in filter(None, (python_class, numpy_class)):
+                cases.append((symbol, lambda: self.parts(at, arg, f"i{real.bits}", real.bits, count)))
         self.switch(kind, cases)
 
     def switch(self, kind: str, cases: Sequence[tuple[str, Callable[[], None]]]) -> None:
@@ -165,18 +163,13 @@ class _Entry:
     def widened(self, value: str, kind: str) -> str:
         return value if kind == "i64" else self.value(f"zext {kind} {value} to i64")
 
-    def floats(self, at: int, arg: str, step: int, bits: int, wanted: int, count: int) -> None:
+    def parts(self, at: int, arg: str, kind: str, bits: int, count: int) -> None:
+        """The bits of a number that lies in an object as it is: Python's and NumPy's floats and complex numbers, NumPy's ints."""
         for part in range(count):
-            kind = "double" if bits == 64 else "float"
-            value = self.load(kind, arg, Layout.float_value + part * step)
-            if wanted < bits:
-                value = self.value(f"fptrunc double {value} to float")
-            raw = self.value(f"bitcast {'double' if wanted == 64 else 'float'} {value} to i{wanted}")
-            self.slot(at + part, "i64", self.widened(raw, f"i{wanted}"))
+            self.slot(at + part, "i64", self.widened(self.load(kind, arg, Layout.float_value + part * bits // 8), kind))
 
-    def integer(self, at: int, arg: str, t: Scalar) -> None:
-        how = "PyLong_AsUnsignedLongLong" if t.name == "u64" else "PyLong_AsLongLong"
-        value = self.value(f"call i64 @{how}(ptr {arg})")
+    def integer(self, at: int, arg: str) -> None:
+        value = self.value(f"call i64 @PyLong_AsLongLong(ptr {arg})")
         suspect, clear, fine = self.label(), self.label(), self.label()
         self.line(f"br i1 {self.value(f'icmp eq i64 {value}, -1')}, label %{suspect}, label %{fine}")
         self.start(suspect)
@@ -186,11 +179,6 @@ class _Entry:
         self.line("call void @PyErr_Clear()")
         self.line("br label %slow")
         self.start(fine)
-        if t.bits < 64:
-            low = self.value(f"trunc i64 {value} to i{t.bits}")
-            back = self.value(f"{'sext' if t.kind == 'i' else 'zext'} i{t.bits} {low} to i64")
-            self.demand(self.value(f"icmp eq i64 {back}, {value}"))
-            value = self.value(f"zext i{t.bits} {low} to i64")
         self.slot(at, "i64", value)
 
     def array(self, k: int, arg: str, t: ArrayType) -> None:
@@ -229,8 +217,11 @@ class _Entry:
 
     def sizes(self) -> None:
         symbols: dict[str, str] = {}
+        single = "false"
         for e in equations(self.module.params):
             have = f"%dim_{e.param}_{e.axis}"
+            if isinstance(e, Bind) or isinstance(e.size, Dim):
+                single = self.value(f"or i1 {single}, {self.value(f'icmp eq i64 {have}, 1')}")
             if not isinstance(e, Bind):
                 self.demand(self.value(f"icmp eq i64 {have}, {self.size(e.size, symbols)}"))
                 continue
@@ -242,6 +233,9 @@ class _Entry:
             if e.rest != 0 or e.scale < 0:
                 self.demand(self.value(f"icmp sge i64 {have}, 0"))
             symbols[e.symbol] = have
+        if single != "false":
+            choosy = self.value(f"icmp ne i64 {self.load('i64', '%self', CHOOSY_AT)}, 0")
+            self.demand(self.value(f"xor i1 {self.value(f'and i1 {single}, {choosy}')}, true"))
 
     def size(self, size: Size, symbols: dict[str, str]) -> str:
         if not isinstance(size, Dim):

@@ -107,8 +107,10 @@ class Parameters:
             low = -(1 << (t.bits - 1)) if t.kind == "i" else 0
             if not low <= n < low + (1 << t.bits):
                 raise OverflowError(f"{self.name(k)} is {t}: {n} does not fit")
-            return n
-        return bool(arg) if t.kind == "b" else complex(arg) if t.is_complex else float(arg)
+            return n if t.name == "i64" else t.dtype.type(n)
+        if t.kind == "b":
+            return bool(arg)
+        return float(arg) if t.name == "f64" else t.dtype.type(arg)
 
     def _array(self, k: int, t: ArrayType, arg: Any, out: Arguments) -> Any:
         name, written = self.name(k), k in self.function.mut
@@ -122,7 +124,7 @@ class Parameters:
         if arg.ndim != t.rank:
             raise self._wrong(f"{name} is {t}, of rank {t.rank}; found an array of rank {arg.ndim}, shape {arg.shape}")
         if written and not arg.flags.writeable:
-            raise ValueError(f"{name} is written to, and the array is read-only")
+            raise ShapeError(f"{name} is written to, and the array is read-only", self.function.span, fix="pass a copy")
         plain: np.ndarray[Any, Any] = arg.view(np.ndarray) if type(arg) is not np.ndarray else arg
         if plain.dtype.isnative and plain.dtype.num != dtype.num:
             plain = plain.view(dtype)  # another C name of the same number
@@ -168,7 +170,8 @@ class Parameters:
         for m in sorted(self.function.mut):
             for k, a in arrays:
                 if k != m and isinstance(args[m], np.ndarray) and np.may_share_memory(args[m], a):
-                    raise ValueError(f"{self.name(m)} is written to, and its memory overlaps that of {self.name(k)}")
+                    raise ShapeError(f"{self.name(m)} is written to, and its memory overlaps that of {self.name(k)}",
+                                     self.function.span, fix="pass a copy of one of them")
 
 
 def _value(size: Size, bound: dict[str, tuple[int, str]]) -> int:

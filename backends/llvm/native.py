@@ -4,6 +4,7 @@
 vectorcall function. While it is null, a call runs the Python method `__call__` of the subclass: the slow path.
 `set_entries` puts generated code there: the fast path. The next word points to a table of entries for several types of
 arguments, ended by null: an entry hands what it does not recognise to the one after it, and the last to `__call__`.
+The third word says whether `__call__` would choose other code for an array with an axis of size 1.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 POINTER_AT = object.__basicsize__  # the vectorcall word follows the object header
 TABLE_AT = POINTER_AT + 8
+CHOOSY_AT = TABLE_AT + 8
 
 
 class Layout:
@@ -110,7 +112,7 @@ _slots = (_Slot * 5)(
     _Slot(_TP_MEMBERS, ctypes.cast(_members, c_void_p)),
     _Slot(_TP_DOC, ctypes.cast(c_char_p(_doc), c_void_p)),
 )
-_spec = _Spec(b"lms.backends.llvm.native._Callable", POINTER_AT + 16, 0, _BASETYPE | _HAVE_VECTORCALL | _DEFAULT, _slots)
+_spec = _Spec(b"lms.backends.llvm.native._Callable", POINTER_AT + 24, 0, _BASETYPE | _HAVE_VECTORCALL | _DEFAULT, _slots)
 _from_spec = ctypes.pythonapi.PyType_FromSpec
 _from_spec.restype, _from_spec.argtypes = py_object, [ctypes.POINTER(_Spec)]
 
@@ -158,15 +160,17 @@ _modified.restype, _modified.argtypes = None, [py_object]
 _enable(NativeCallable)
 
 
-def set_entries(obj: NativeCallable, addresses: Sequence[int], keepalive: object) -> None:
+def set_entries(obj: NativeCallable, addresses: Sequence[int], keepalive: object, *, choosy: bool = True) -> None:
     """Let calls of `obj` try the code at these addresses in order; `obj` keeps `keepalive`, the code's owners.
 
+    A `choosy` object's entries leave arrays to `__call__` where a symbolic size is 1: it may have code that broadcasts them.
     Code that was entered before stays alive with it: another thread may still be inside.
     """
     table = (c_void_p * (len(addresses) + 1))(*addresses, None)
     obj.__dict__.setdefault("_entered", []).append((table, keepalive))
     if LAYOUT_HOLDS and _FLAGS_AT is not None:
         c_void_p.from_address(id(obj) + TABLE_AT).value = ctypes.addressof(table)
+        c_void_p.from_address(id(obj) + CHOOSY_AT).value = int(choosy)
         c_void_p.from_address(id(obj) + POINTER_AT).value = addresses[0] if addresses else None
 
 
