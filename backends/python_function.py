@@ -55,8 +55,10 @@ class FunctionWriter:
         self.bound: dict[Value, Expr] = {}
         self.serial = 0
         self.targets: dict[Value, str] = {}  # results of branches that have a variable already
-        self.uses = Counter(v for _, v in _uses(function.body))
-        self.user = {v: node for node, v in _uses(function.body)}
+        self.uses: Counter[Value] = Counter()
+        self.user: dict[Value, Node | None] = {}  # the only one, where there is only one
+        self.dead: set[Node] = set()
+        self.count(function.body)
 
     def source(self) -> list[str]:
         body = self.subject.body
@@ -85,6 +87,22 @@ class FunctionWriter:
         results = [strong(x, v.type) for x, v in zip(self.take(block.results), block.results, strict=True)]
         if results:
             self.statement(f"return {', '.join(x.text for x in results)}", results)
+
+    def count(self, block: Block) -> None:
+        """Count the uses of values, last node first, so that what only dead nodes use is dead too."""
+        self.use(None, block.results)
+        for node in reversed(block.nodes):
+            kept = not self.effects.of(node).pure or node.op in (p.control.while_, p.control.call)  # these may never end
+            if kept or any(self.uses[v] for v in node.results):
+                self.use(node, node.operands)
+                for inner in node.blocks:
+                    self.count(inner)
+            else:
+                self.dead.add(node)
+
+    def use(self, node: Node | None, values: Sequence[Value]) -> None:
+        self.uses.update(values)
+        self.user.update(dict.fromkeys(values, node))
 
     # ------------------------------------------------------------------------------- names and writing
 
@@ -186,12 +204,12 @@ class FunctionWriter:
         self.settle(lambda v, x: bool(x.raises) and v.block is block and v not in block.results)
 
     def node(self, node: Node) -> None:
+        if node in self.dead:
+            return
         if node.op.effect.control:
             self.control(node)
         elif node.op is p.array.const:
             self.bound[node.result] = constant(node.attrs["value"], node.attrs["type"])
-        elif not any(self.uses[v] for v in node.results) and node.op.effect.pure:
-            return
         elif (write := _STATEMENTS.get(node.op.name)) is not None:
             write(self, node)
         else:
@@ -201,7 +219,7 @@ class FunctionWriter:
         name = node.op.name
         if name in ("select", "and", "or") and not isinstance(node.result.type, ArrayType):
             self.settle(lambda v, x: bool(x.raises) and v in node.operands[1:])  # Python may leave these out
-        if node.op is p.array.broadcast and self.uses[node.result] == 1 and _broadcasts_itself(self.user[node.result]):
+        if node.op is p.array.broadcast and self.uses[v := node.result] == 1 and _broadcasts_itself(v, self.user[v]):
             return ops.spread(node, self.take(node.operands[:1])[0])
         parts = self.take(node.operands)
         if name == "index":
@@ -459,25 +477,17 @@ _STATEMENTS: dict[str, Callable[[FunctionWriter, Node], None]] = {
 }
 
 
-def _uses(block: Block) -> Iterator[tuple[Node | None, Value]]:
-    """Every use of a value, and by which node; None where a block hands it on."""
-    for node in block.nodes:
-        yield from ((node, v) for v in node.operands)
-        for inner in node.blocks:
-            yield from _uses(inner)
-    yield from ((None, v) for v in block.results)
-
-
 def _only_assigned(v: Value, user: Node | None) -> bool:
     """Whether a handle is a view that is made to be assigned to, as in `a[1:3] = x`."""
     return v.node is not None and v.node.op is p.array.view and user is not None and user.op in (p.array.assign, p.array.add_into)
 
 
-def _broadcasts_itself(node: Node | None) -> bool:
-    """Whether NumPy spreads operands here, to the shape of one that is not a `broadcast`."""
-    if node is None or not (node.op.elementwise or node.op in (p.array.assign, p.array.add_into)) or node.op is p.scalar.complex_:
-        return False
-    return any(v.node is None or v.node.op is not p.array.broadcast for v in node.operands)
+def _broadcasts_itself(v: Value, node: Node | None) -> bool:
+    """Whether NumPy spreads an operand here, to the shape of one that is not a `broadcast`."""
+    if node is None or node.op in (p.array.assign, p.array.add_into):
+        return node is not None and v is node.operands[1]
+    spread = [w.node is not None and w.node.op is p.array.broadcast for w in node.operands]
+    return node.op.elementwise and node.op is not p.scalar.complex_ and not all(spread)
 
 
 def _bare(block: Block) -> bool:

@@ -14,6 +14,7 @@ from lms.core.primitives.scalar import add
 from lms.core.text import print_function, print_program
 from lms.core.types import Scalar, bool_, c128, f32, f64, fresh_symbol, i64
 from lms.core.verify import verify
+from tests.passes.generate import Generator
 from tests.support.build import Emit, vector
 from tests.support.programs import SAMPLES, Sample
 from tests.support.rows import Row, rows
@@ -35,6 +36,11 @@ def test_samples_come_back_equal(sample: Sample) -> None:
 @pytest.mark.parametrize("row", rows(), ids=str)
 def test_every_primitive_comes_back_equal(row: Row) -> None:
     twice(str(row.program()))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_generated_programs_come_back_equal(seed: int) -> None:
+    twice(str(Generator(seed).program()))
 
 
 @pytest.mark.parametrize("name", ["nested_loops", "bag_of_arrays", "square_until", "log_sum_exp", "out_parameter"])
