@@ -17,8 +17,10 @@ from lms.passes.clone import clone
 from lms.passes.cse import Cse
 from lms.passes.dce import Dce
 from lms.passes.fold import Fold
+from lms.passes.forward import Forward, Shrink
 from lms.passes.inline import Inline
 from lms.passes.licm import Licm
+from lms.passes.loops import FuseLoops
 from lms.passes.lower import Lower
 from lms.passes.options import DropIndexChecks, FastMath
 from lms.passes.version import Version
@@ -36,6 +38,11 @@ LOWER: tuple[Pass, ...] = (
 
 CLEANUP: tuple[Pass, ...] = (
     *SIMPLIFY,
+    FuseLoops(),
+    Forward(),
+    Cse(),
+    Dce(),
+    Shrink(),
     Version(),
 )
 
@@ -51,7 +58,8 @@ def pipeline(differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boun
     """All passes, with those that differentiate in their place."""
     loose: list[Pass] = [FastMath()] if fastmath else []
     believing: list[Pass] = [] if boundscheck else [DropIndexChecks()]
-    return [*BEFORE, *differentiate, *loose, *AFTER[:-len(CLEANUP)], *believing, *CLEANUP]
+    derivatives: list[Pass] = [*BEFORE, *differentiate] if differentiate else []
+    return [*derivatives, *loose, *AFTER[:-len(CLEANUP)], *believing, *CLEANUP]
 
 
 def optimize(program: Program, differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boundscheck: bool = True,

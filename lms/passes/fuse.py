@@ -43,8 +43,16 @@ _COSTLY = dict.fromkeys(_MATH.split(), 20)
 
 REDUCTIONS = {p.array.reduce_sum, p.array.reduce_prod, p.array.reduce_max, p.array.reduce_min, p.array.reduce_any,
               p.array.reduce_all, p.array.argmax, p.array.argmin}
-MAPS = {p.array.view, p.array.transpose}           # consumers and producers that only rename indices
-PLAIN = {p.array.broadcast, p.array.iota, p.array.copy, p.array.take, p.array.take_along, p.array.contract} | MAPS | REDUCTIONS
+PLAIN = {p.array.broadcast, p.array.iota, p.array.copy, p.array.take, p.array.take_along, p.array.contract} | REDUCTIONS
+
+
+def renames(node: Node) -> bool:
+    """Whether a node only gives elements other indices: views, transpositions, reshapes that add or drop axes of size 1."""
+    if node.op is p.array.reshape:
+        t, u = node.operands[0].type, node.result.type
+        assert isinstance(t, ArrayType) and isinstance(u, ArrayType)
+        return [d for d in t.dims if d != 1] == [d for d in u.dims if d != 1]
+    return node.op in (p.array.view, p.array.transpose)
 
 
 def produces(node: Node) -> bool:
@@ -55,7 +63,7 @@ def produces(node: Node) -> bool:
         return contiguous(node)
     if node.op is p.array.contract:
         return not by_blas(node)
-    return node.op.elementwise or node.op in PLAIN
+    return node.op.elementwise or node.op in PLAIN or renames(node)
 
 
 def contiguous(node: Node) -> bool:
@@ -107,6 +115,7 @@ _SPECIAL: dict[Primitive, Callable[[Node, int], Mode]] = {
     p.array.contract: _contract_mode,
     p.array.view: lambda node, k: Mode.ONCE if k == 0 else Mode.HANDLE,
     p.array.transpose: lambda node, k: Mode.ONCE,
+    p.array.reshape: lambda node, k: Mode.ONCE if k == 0 and renames(node) else Mode.HANDLE,
     p.array.concatenate: lambda node, k: Mode.ONCE,
     p.array.nonzero: lambda node, k: Mode.MANY,
     p.array.index: lambda node, k: Mode.ONCE if k == 0 else Mode.HANDLE,
@@ -160,7 +169,7 @@ class _Planner:
                         self.uses.setdefault(v, []).append(Use(block, node, k))
             if produces(node):
                 arrays = [v for v in node.operands if isinstance(v.type, ArrayType)]
-                cost = _COSTLY.get(node.op.name, 0 if node.op in (p.array.broadcast, *MAPS) else 1)
+                cost = _COSTLY.get(node.op.name, 0 if node.op is p.array.broadcast or renames(node) else 1)
                 if node.op in REDUCTIONS or node.op in (p.array.contract,):
                     cost = 1000
                 self.cost[node.result] = cost + sum(self.cost.get(v, 1) for v in arrays)
@@ -198,7 +207,7 @@ class _Planner:
             asked = mode(use.node, use.operand)
             through = use.node.result if len(use.node.results) == 1 else None
             deferred = through in self.plan.deferred
-            if asked is Mode.HANDLE or use.node.op in MAPS and not deferred:
+            if asked is Mode.HANDLE or renames(use.node) and not deferred:
                 return
             if use.block is not block:
                 if v not in self.free:

@@ -20,7 +20,7 @@ from lms.core.ir import Block, Function, Node, Program, Value, walk
 from lms.core.primitives import Primitive
 from lms.core.types import ArrayType
 
-from .fuse import MAPS, Plan, plan
+from .fuse import Plan, plan, renames
 from .nests import Body, Carried, Index, fill, fresh, known, loop, nest
 
 Element = Callable[["Lowering", Node, Index], Value]
@@ -69,7 +69,7 @@ class Lowering(Replay):
             if (found := memo.get((v, index))) is not None:
                 return found
         node = v.node
-        if v in self.plan.deferred or (node is not None and node.op in MAPS):
+        if v in self.plan.deferred or (node is not None and renames(node)):
             assert node is not None
             with self.builder.at(node.span):
                 made = ELEMENTS[node.op](self, node, index)
@@ -91,7 +91,7 @@ class Lowering(Replay):
     def address(self, v: Value, index: Index) -> tuple[Value, Index]:
         """The array a view shows, and where in it: loops walk the base, whose strides are known best."""
         node = v.node
-        while node is not None and node.op in MAPS and v not in self.plan.deferred:
+        while node is not None and renames(node) and v not in self.plan.deferred:
             index = mapped(self, node, index)
             v = node.operands[0]
             node = v.node
@@ -142,7 +142,7 @@ class Lowering(Replay):
         name, attrs = node.op.name, node.attrs
         if node.op.elementwise or name == "copy":
             return self.extent(next(v for v in node.operands if isinstance(v.type, ArrayType)), axis)
-        if name in ("broadcast", "iota"):
+        if name in ("broadcast", "iota", "reshape"):
             return self.value(node.operands[axis - (len(node.attrs["dims"]) - len(node.operands))])
         if name == "transpose":
             return self.extent(x, attrs["perm"][axis])
@@ -234,7 +234,7 @@ class Lowering(Replay):
         rule = RULES.get(node.op)
         if rule is not None:
             rule(self, node)
-        elif node.op in ELEMENTS and node.op not in MAPS and isinstance(node.result.type, ArrayType):
+        elif node.op in ELEMENTS and not renames(node) and isinstance(node.result.type, ArrayType):
             out, sizes = self.new(node)
             self.fill(out, sizes, lambda index: ELEMENTS[node.op](self, node, index))
         elif node.op.lowered:
@@ -264,10 +264,15 @@ def scale_index(b: Builder, i: Value, step: int) -> Value:
 
 
 def mapped(self: Lowering, node: Node, index: Index) -> Index:
-    """The index into the operand of a view or transposition that shows `index` of the result."""
+    """The index into the operand of a view, transposition or reshape that shows `index` of the result."""
     if node.op is p.array.transpose:
         perm = node.attrs["perm"]
         return tuple(index[perm.index(k)] for k in range(len(perm)))
+    if node.op is p.array.reshape:
+        t, u = node.operands[0].type, node.result.type
+        assert isinstance(t, ArrayType) and isinstance(u, ArrayType)
+        kept = iter([i for i, d in zip(index, u.dims, strict=True) if d != 1])
+        return tuple(self.builder.const(0) if d == 1 else next(kept) for d in t.dims)
     out: list[Value] = []
     operands, rest = iter(self.values(node.operands[1:])), iter(index)
     for s in node.attrs["spec"]:
@@ -283,7 +288,7 @@ def mapped(self: Lowering, node: Node, index: Index) -> Index:
     return tuple(out)
 
 
-@element_of(*MAPS)
+@element_of(p.array.view, p.array.transpose, p.array.reshape)
 def _map_element(self: Lowering, node: Node, index: Index) -> Value:
     return self.element(node.operands[0], mapped(self, node, index))
 
@@ -317,7 +322,7 @@ def _whole(node: Node) -> bool:
     """Whether lowering has something to say about a node."""
     if node.op in (p.array.load, p.array.store, p.array.accumulate):
         made = node.operands[0].node
-        return made is not None and made.op in MAPS
+        return made is not None and renames(made)
     return not node.op.lowered or any(isinstance(v.type, ArrayType) for v in node.results) and (
         node.op.elementwise or node.op is p.array.index)
 
