@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lms.core.builder import current
 from lms.core.errors import StagingTypeError, here
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Scalar, SumType, scalar_of
@@ -79,7 +80,10 @@ def collect(out: Any, wanted: Any, name: str) -> tuple[list[Value], Any]:
             return Later(values[-1].type)
         return Now(type(x), x)
 
-    return values, visit(out, wanted, "the result")
+    spec = visit(out, wanted, "the result")
+    for v in values:
+        current().see(v)
+    return values, spec
 
 
 def as_declared(x: Any, d: Later, path: str, name: str) -> Value:

@@ -47,12 +47,12 @@ class Tracer(Builder):
             finally:
                 self.entered.pop()
 
-    def _see(self, v: Value, op: Primitive) -> None:
+    def see(self, v: Value) -> None:
         if not any(scope.block is v.block for scope in self.scopes) and any(
             scope.block is v.block for _, scopes in self.entered for scope in scopes
         ):
             return
-        super()._see(v, op)
+        super().see(v)
 
     def emit(self, op: Primitive, *operands: Value, blocks: Sequence[Block] = (), names: Sequence[str] = (),
              **attrs: Any) -> tuple[Value, ...]:

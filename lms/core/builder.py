@@ -122,7 +122,11 @@ class Builder:
         Raises `LeakError` for an operand out of scope, and what the type rule raises, with the place filled in.
         """
         for v in operands:
-            self._see(v, op)
+            self.see(v)
+        for block in blocks:
+            for v in block.results:
+                if v.block is not block:
+                    self.see(v)
         try:
             types = op.type(tuple(v.type for v in operands), attrs)
         except LmsError as e:
@@ -153,7 +157,8 @@ class Builder:
         (value,) = self.emit(op, *operands, names=(name,) if name else (), **attrs)
         return value
 
-    def _see(self, v: Value, op: Primitive) -> None:
+    def see(self, v: Value) -> None:
+        """Refuse a value that is not in scope here."""
         if v.block in self.provisional or any(scope.block is v.block for scope in reversed(self.scopes)):
             return
         made = v.node.span if v.node else None

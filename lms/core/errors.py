@@ -130,9 +130,17 @@ def user_frame() -> FrameType | None:
 
 
 def here() -> Span | None:
-    """Where the user's program stands now, to the column."""
-    frame = user_frame()
+    """Where the user's program stands now, to the column: in the innermost frame that has a source, if any has."""
+    inner = frame = user_frame()
+    while frame is not None and (is_ours(frame.f_code) or not _readable(frame.f_code.co_filename)):
+        frame = frame.f_back
+    frame = frame or inner
     return None if frame is None else _span(frame.f_code, frame.f_code.co_filename, frame.f_lasti, frame.f_lineno)
+
+
+def _readable(file: str) -> bool:
+    """Whether a file's lines can be shown: those of `eval`, `exec` and a bare prompt cannot."""
+    return not file.startswith("<") or bool(linecache.getline(file, 1))
 
 
 @lru_cache(maxsize=4096)
