@@ -56,6 +56,7 @@ class Staged(NativeCallable, Generic[P, R]):
     """
 
     __lms_staged__ = True
+    rule: Any = None  # the derivative that `lms.derivative` gave it
 
     def __init__(self, function: Callable[P, R], options: Options, signature: Signature) -> None:
         functools.update_wrapper(self, function)
@@ -82,10 +83,15 @@ class Staged(NativeCallable, Generic[P, R]):
         except LmsError as e:
             raise e.with_traceback(_theirs(e.__traceback__)) from None
         except Exception as e:
-            raise e.with_traceback(_theirs(e.__traceback__))
+            e.__traceback__ = _theirs(e.__traceback__)
+            raise
 
     def inside(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """A call from staged code: a call in the program."""
+        """A call from staged code: a call in the program. One with a derivative of its own says so."""
+        if self.rule is not None:
+            from lms.ad import custom
+
+            return custom.call(self.body, self.signature, self.rule, args, kwargs)
         return functions.call(self.body, self.signature, args, kwargs)
 
     def plainly(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -265,7 +271,9 @@ def _output(value: Any) -> Any:
 
 
 def _theirs(traceback: TracebackType | None) -> TracebackType | None:
-    """A traceback without our own frames."""
+    """A traceback without our own frames; whole under `LMS_DEBUG=1`."""
+    if os.environ.get("LMS_DEBUG") == "1":
+        return traceback
     frames = []
     while traceback is not None:
         if not is_ours(traceback.tb_frame.f_code):

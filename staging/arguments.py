@@ -19,22 +19,28 @@ from typing import Any
 import numpy as np
 
 from lms.core.errors import Span, StagingError, StagingTypeError, here
-from lms.core.types import ArrayType, Scalar, SumType, Type, c128, f64, scalar_of, symbol
+from lms.core.ir import Value
+from lms.core.types import ArrayType, Scalar, SumType, Type, c128, f64, i64, scalar_of, symbol
 
 from . import trees
 from .annotations import Annotation
-from .joins import describe, scalar_like
-from .rep import Rep
+from .joins import describe, scalar_like, weak_kind
+from .rep import Rep, Weak
 
 NOTHING: Any = inspect.Parameter.empty
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """A leaf that is staged: its type, and whether it may be written to."""
+    """A leaf that is staged: its type, whether it may be written to, and whether it is a Python number, whose type adapts."""
 
     type: Type
     mut: bool = False
+    weak: bool = False
+
+    def wrap(self, v: Value) -> Rep:
+        """The leaf as the function sees it."""
+        return Weak(v) if self.weak else Rep(v)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +208,7 @@ def classify(x: Any, annotation: Any, path: str, bound: Bound) -> Any:
     if annotation in _NUMBERS or (isinstance(annotation, type) and issubclass(annotation, np.generic)):
         if x is None:
             return _now(x, path)
-        return _staged(x, _NUMBERS.get(annotation) or scalar_of(annotation), False, path, bound)
+        return _number(x, _NUMBERS.get(annotation) or scalar_of(annotation), path, bound, weak=annotation in _NUMBERS)
     if annotation is np.ndarray or origin is np.ndarray:
         return _array(x, annotation, path, bound)
     if origin in (types.UnionType, typing.Union) and all(a in _STATIC for a in typing.get_args(annotation)):
@@ -219,7 +225,7 @@ def _any_value(annotation: Any, path: str, bound: Bound) -> Any:
 
     spec = declared(annotation)
     if annotation in _NUMBERS:
-        spec = Later(_NUMBERS[annotation])
+        spec = Later(_NUMBERS[annotation], weak=True)
     if isinstance(annotation, Annotation) and annotation.mut and isinstance(spec, Later):
         spec = Later(spec.type, mut=True)
     if not isinstance(spec, Later):
@@ -253,7 +259,7 @@ def _array(x: Any, annotation: Any, path: str, bound: Bound) -> Any:
 def _by_value(x: Any, annotation: Any, path: str, bound: Bound) -> Any:
     """An argument without a decisive annotation: numbers, arrays and containers of them are staged, the rest is known."""
     if isinstance(x, Rep):
-        return _leaf(x, Later(x.type), path, bound)
+        return _leaf(x, Later(x.type, weak=x.adapts), path, bound)
     if isinstance(x, enum.Enum):
         return _now(x, path)
     if (found := trees.children(x)) is not None:
@@ -266,7 +272,7 @@ def _by_value(x: Any, annotation: Any, path: str, bound: Bound) -> Any:
     if isinstance(x, np.ndarray):
         return _leaf(x, Later(array_type(x, path)), path, bound)
     if (scalar := scalar_like(x)) is not None:
-        return _leaf(x, Later(scalar), path, bound)
+        return _number(x, scalar, path, bound, weak=True)
     return _now(x, path)
 
 
@@ -343,7 +349,7 @@ def identifier(path: str) -> str:
 def _staged(x: Any, t: Any, mut: bool, path: str, bound: Bound) -> Any:
     """An argument declared `Rep[t]`."""
     if isinstance(t, Scalar):
-        return _leaf(x, Later(t), path, bound) if _is_number(x, t) else _wrong(path, str(t), x, _cure(x, t, path))
+        return _number(x, t, path, bound)
     if isinstance(t, ArrayType):
         return _leaf(x, Later(_declared(x, t, path), mut), path, bound)
     from .records import record_type
@@ -358,6 +364,12 @@ def _staged(x: Any, t: Any, mut: bool, path: str, bound: Bound) -> Any:
     bound.leaves += inside.leaves
     bound.paths += inside.paths
     return _mutable(spec, bound, len(inside.leaves)) if mut else spec
+
+
+def _number(x: Any, t: Scalar, path: str, bound: Bound, weak: bool = False) -> Later:
+    if not _is_number(x, t):
+        _wrong(path, str(t), x, _cure(x, t, path))
+    return _leaf(x, Later(t, weak=weak and weak_kind(x) not in (None, bool) and t in (i64, f64, c128)), path, bound)
 
 
 def _mutable(spec: Any, bound: Bound, n: int) -> Any:

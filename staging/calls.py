@@ -39,7 +39,7 @@ def staged_call(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """`f(*args, **kwargs)` in staged code. Raises `StagingError` for a call that cannot be moved to the next stage."""
     if getattr(f, "__lms_staged__", False):
         return f(*args, **kwargs)
-    if (staged := _entry(f)) is not None and (f in ALWAYS or holds_rep(args, kwargs) or _holds_captured(args)):
+    if (staged := None if isinstance(f, np.ufunc) and kwargs else _entry(f)) is not None and (f in ALWAYS or holds_rep(args, kwargs) or _holds_captured(args)):
         return staged(*args, **kwargs)
     if _is_captured(owner := getattr(f, "__self__", None)):
         return getattr(Rep(lift_value(owner)), f.__name__)(*args, **kwargs)
@@ -51,7 +51,7 @@ def staged_call(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return f(*args, **kwargs)
     if reach.python_function(f) is not None:
         return _virtualized(f, args, kwargs)
-    if isinstance(f, BuiltinFunctionType | np.ufunc):
+    if isinstance(f, BuiltinFunctionType):
         _refuse_c_function(f, args, kwargs)
     elif not isinstance(f, FunctionType | MethodType | type) and isinstance(getattr(type(f), "__call__", None), FunctionType):
         return staged_call(MethodType(type(f).__call__, f), args, kwargs)
@@ -91,7 +91,7 @@ def _virtualized(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         _depth.reset(token)
 
 
-_HARMLESS = {list, tuple, dict, set, getattr, setattr, hasattr, id, callable, iter, repr, print, vars, delattr, dir, locals, globals}
+_HARMLESS = {isinstance, issubclass, len, type, list, tuple, dict, set, getattr, setattr, hasattr, id, callable, iter, repr, print, vars, delattr, dir, locals, globals}
 
 
 def _refuse_c_function(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -102,10 +102,9 @@ def _refuse_c_function(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -
     module = getattr(f, "__module__", None) or ""
     if module in ("_operator", "operator", "itertools", "_functools", "functools", "_collections", "copy"):
         return
-    if module.startswith("numpy") and not isinstance(f, np.ufunc):
+    if module.startswith("numpy"):
         return  # NumPy's own protocol answers
     name = f"{module}.{f.__name__}" if module not in ("", "builtins") else f.__name__
-    name = f"scipy.special.{f.__name__}" if isinstance(f, np.ufunc) and getattr(special, f.__name__, None) is f else name
     raise StagingError(f"{name} is not Python, and cannot take {_culprit(args, kwargs)}", here(),
                        fix="use a function of `lms`, or call back into Python: `lms.py_call(f, result_type, *args)`")
 

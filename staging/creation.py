@@ -33,11 +33,25 @@ def sizes_of(shape: Any) -> Sizes:
         known = size_expression(v)
         if isinstance(known, int) and known < 0:
             raise ShapeError("negative dimensions are not allowed", here())
-        if known is None:
+        if not _surely_a_size(v):
             check(el.greater_equal(Rep(v), 0), "ValueError", "negative dimensions are not allowed, found {}", Rep(v))
         values.append(v)
         dims.append(b.size_of(v, "d"))
     return values, tuple(dims)
+
+
+def _surely_a_size(v: Value, depth: int = 8) -> bool:
+    """Whether a value is visibly not negative: made of sizes by what cannot make it so."""
+    node = v.node
+    if node is None or depth == 0:
+        return False
+    if node.op is p.array.const:
+        return bool(node.attrs["value"] >= 0)
+    if node.op in (p.scalar.add, p.scalar.mul, p.scalar.minimum, p.scalar.floordiv, p.scalar.mod):
+        return all(_surely_a_size(x, depth - 1) for x in node.operands)
+    if node.op is p.scalar.maximum:
+        return any(_surely_a_size(x, depth - 1) for x in node.operands)
+    return node.op is p.array.dim
 
 
 def filled(shape: Any, v: Value) -> Rep:
@@ -180,7 +194,7 @@ def asarray(x: Any, dtype: Any = None) -> Any:
     """`x` as an array: itself if it is one."""
     if isinstance(x, list | tuple):
         if holds_rep(x):
-            from .arrays import stack
+            from .shaping import stack
 
             x = stack([asarray(part) for part in x])
         else:

@@ -101,7 +101,7 @@ def trace(function: Callable[..., Any], signature: Signature, bound: Bound) -> T
         with builder.function(signature.name, [leaf.type for leaf in bound.leaves], names, mut=mut, span=signature.span,
                               doc=getattr(function, "__doc__", None) or "") as main:
             program.entry = main.name
-            out = run(function, signature, bound, list(map(Rep, main.body.params)))
+            out = run(function, signature, bound, _wrapped(bound, main))
             values, result = results.collect(out, results.declared(signature.result), signature.name)
             main.body.results = tuple(values)
     _settle_writes(program)
@@ -139,6 +139,11 @@ def _deep() -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(before)
+
+
+def _wrapped(bound: Bound, function: Function) -> list[Rep]:
+    """The parameters of a function as its body sees them."""
+    return [leaf.wrap(v) for leaf, v in zip(bound.leaves, function.body.params, strict=True)]
 
 
 def run(function: Callable[..., Any], signature: Signature, bound: Bound, leaves: Sequence[Any]) -> Any:
@@ -203,7 +208,7 @@ def _without_types(bound: Bound) -> tuple[Any, ...]:
 
     def strip(spec: Any) -> Any:
         if isinstance(spec, Later):
-            return spec.mut
+            return spec.mut, spec.weak
         return spec if isinstance(spec, Now) else trees.Tree(spec.cls, spec.keys, tuple(map(strip, spec.parts)), spec.extra)
 
     return tuple((name, strip(spec)) for name, spec in bound.spec.items())
@@ -223,7 +228,7 @@ def _stage(b: Tracer, function: Callable[..., Any], signature: Signature, bound:
         entry = _Entry(f, wanted if results.complete(wanted) else None, sizes.named)
         entries.append(entry)
         try:
-            out = run(function, signature, bound, list(map(Rep, f.body.params)))
+            out = run(function, signature, bound, _wrapped(bound, f))
             values, result = results.collect(out, results.declared(signature.result), signature.name)
             f.body.results = _as_promised(values, entry.result, f)
         except BaseException:
@@ -258,7 +263,7 @@ def _as_promised(values: Sequence[Value], spec: Any, f: Function) -> tuple[Value
 
 def _retyped(spec: Any, types: Iterator[Type]) -> Any:
     if isinstance(spec, Later):
-        return Later(next(types))
+        return Later(next(types), weak=spec.weak)
     return spec if isinstance(spec, Now) else trees.Tree(spec.cls, spec.keys, tuple(_retyped(s, types) for s in spec.parts), spec.extra)
 
 

@@ -40,7 +40,8 @@ def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Map
 
 
 def _ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], options: dict[str, Any]) -> Any:
-    name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+    library = "np" if getattr(np, ufunc.__name__, None) is ufunc else "scipy.special"
+    name = f"{library}.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
     if method == "__call__" and ufunc in STAGED:
         dtype = options.pop("dtype", None)
         if not options:

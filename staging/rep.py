@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -64,10 +66,7 @@ class Rep:
 
     @property
     def size(self) -> Any:
-        n: Any = 1
-        for d in self.shape:
-            n = n * d
-        return n
+        return functools.reduce(operator.mul, self.shape or (1,))
 
     def __repr__(self) -> str:
         name = self.value.name

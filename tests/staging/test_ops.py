@@ -1,0 +1,218 @@
+"""Every function of the namespace against NumPy, staged and run now."""
+
+import numpy as np
+import pytest
+from scipy import special
+
+import lms
+from lms.staging.table import STAGED
+
+A = np.linspace(-1.7, 2.3, 12).reshape(3, 4)
+P = np.abs(A) + 0.1
+U = A / 3.0
+B = np.array([[True, False], [False, False]])
+K = np.array([[5, -3], [2, 7]])
+
+
+def same(f, *args, backend="interpret", rtol=1e-12):
+    want = f(*(a.copy() if isinstance(a, np.ndarray) else a for a in args))
+    got = lms.stage(backend=backend)(lambda *xs: f(*xs))(*(a.copy() if isinstance(a, np.ndarray) else a for a in args))
+    for x, y in zip(got, want, strict=True) if isinstance(want, tuple | list) else ((got, want),):
+        np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-14)
+        assert np.shape(x) == np.shape(y)
+        if isinstance(y, np.ndarray):
+            assert x.dtype == y.dtype
+
+
+ELEMENTWISE = {
+    "sqrt": P, "cbrt": A, "exp": A, "exp2": A, "expm1": A, "log": P, "log2": P, "log10": P, "log1p": P, "sin": A, "cos": A, "tan": A,
+    "arcsin": U, "arccos": U, "arctan": A, "sinh": A, "cosh": A, "tanh": A, "arcsinh": A, "arccosh": P + 1, "arctanh": U,
+    "isnan": A, "isinf": A, "isfinite": A, "signbit": A, "sign": A, "negative": A, "abs": A, "floor": A, "ceil": A, "trunc": A, "rint": A,
+    "square": A, "reciprocal": A, "radians": A, "degrees": A, "real": A, "imag": A, "conj": A, "logical_not": A,
+}
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_functions_of_each_element(name):
+    x = ELEMENTWISE[name]
+    numpy_name = getattr(np, name)
+    same(numpy_name, x)
+    same(numpy_name, x[1, 2])
+    ours = getattr(lms, name)
+    same(ours, x)
+    np.testing.assert_allclose(ours(x), numpy_name(x), rtol=1e-15)
+
+
+PAIRS = ["add", "subtract", "multiply", "divide", "floor_divide", "remainder", "fmod", "arctan2", "hypot", "copysign", "minimum", "maximum",
+         "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logaddexp", "logical_and", "logical_or", "logical_xor"]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_functions_of_pairs(name):
+    f = getattr(np, name)
+    same(f, A, P)
+    same(f, A, P[0])
+    same(f, A[:, :1], P[0])
+    same(lambda x: f(x, 2.0), A)
+    same(lambda x: f(1, x), A)
+    same(f, 1.25, -0.5)
+
+
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "floor_divide", "remainder", "bitwise_and", "bitwise_or", "bitwise_xor",
+                                  "maximum", "divide", "less"])
+def test_pairs_of_ints(name):
+    f = getattr(np, name)
+    same(f, K, K.T)
+    same(f, K.astype(np.int32), K.T)
+    same(lambda k: f(k, 3), K.astype(np.int8))
+
+
+def test_operators_of_ints():
+    def f(k, n):
+        return k << 2, k >> 1, ~k, k ** 3, -k, abs(k), n ** n, 2 ** n, n << n, n >> 1, n // 2, n % -3, divmod(n, -2)[0], n / 2, +n
+
+    same(f, K, 5)
+    same(f, K, -5 + 10)
+
+
+def test_negative_shifts_and_powers_of_ints_raise():
+    f = lms.stage(backend="interpret")(lambda n, k: n << k)
+    with pytest.raises(ValueError, match="negative shift count"):
+        f(1, -1)
+    assert f(1, 70) == 0
+    g = lms.stage(backend="interpret")(lambda n, k: n ** k)
+    with pytest.raises(ValueError, match="negative"):
+        g(2, -1)
+    assert g(3, 5) == 243
+
+
+@pytest.mark.parametrize("backend", ["interpret", "llvm"])
+def test_division_of_ints_by_zero_raises(backend):
+    for f in (lambda n, k: n // k, lambda n, k: n % k, lambda n, k: n / k):
+        g = lms.stage(backend=backend)(f)
+        with pytest.raises(ZeroDivisionError) as e:
+            g(1, 0)
+        assert __file__ in str(e.value)
+        assert g(7, 2) == f(7, 2)
+
+
+def test_floats_follow_ieee():
+    f = lms.stage(lambda x, y: (x / y, x - x, x * 0))
+    assert f(1.0, 0.0) == (np.inf, 0.0, 0.0)
+    nan = f(np.nan, 1.0)
+    assert all(np.isnan(v) for v in nan)
+
+
+STABLE = [
+    (lms.softplus, lambda x: np.logaddexp(x, 0)), (lms.sigmoid, special.expit), (lms.logsumexp, special.logsumexp),
+    (lms.softmax, special.softmax), (lms.log_softmax, special.log_softmax), (lambda x: lms.xlogy(x, abs(x)), lambda x: special.xlogy(x, abs(x))),
+]
+
+
+@pytest.mark.parametrize("k", range(len(STABLE)))
+@pytest.mark.parametrize("x", [np.array([-1000.0, -1.0, 0.0, 1.0, 1000.0]), np.array([0.3, 0.2])])
+def test_stable_compositions(k, x):
+    ours, theirs = STABLE[k]
+    np.testing.assert_allclose(lms.stage(backend="interpret")(ours)(x), theirs(x), rtol=1e-13, atol=1e-300)
+    np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-13, atol=1e-300)
+
+
+ARRAYS = [
+    lambda a: a.sum(), lambda a: a.sum(axis=0), lambda a: a.sum(axis=(0, 1)), lambda a: np.sum(a, axis=-1, keepdims=True),
+    lambda a: a.mean(), lambda a: a.mean(1, keepdims=True), lambda a: a.prod(axis=0), lambda a: a.max(), lambda a: a.min(axis=1),
+    lambda a: a.argmax(), lambda a: np.argmin(a, axis=0), lambda a: np.cumsum(a), lambda a: a.cumsum(axis=1), lambda a: np.std(a),
+    lambda a: a.var(axis=0, ddof=1), lambda a: np.any(a > 2), lambda a: (a > -9).all(axis=0), lambda a: np.count_nonzero(a > 0),
+    lambda a: np.average(a, axis=0), lambda a: np.linalg.norm(a), lambda a: np.linalg.norm(a[0], 1), lambda a: np.ptp(a),
+    lambda a: a @ a.T, lambda a: a @ a[0], lambda a: a[0] @ a[1], lambda a: np.dot(a, a.T), lambda a: np.inner(a, a), lambda a: np.vdot(a, a),
+    lambda a: np.outer(a[0], a[1]), lambda a: np.tensordot(a, a, axes=([1], [1])), lambda a: np.tensordot(a, a.T, 1),
+    lambda a: np.einsum("ij,kj->ik", a, a), lambda a: np.einsum("ij->ji", a), lambda a: np.einsum("ij,ij", a, a),
+    lambda a: np.einsum("ij,jk,kl->il", a, a.T, a), lambda a: np.einsum("ij->i", a), lambda a: np.stack([a, a])[0] @ a.T,
+    lambda a: np.matmul(np.stack([a, 2 * a]), np.stack([a.T, a.T])),
+    lambda a: a.reshape(4, 3), lambda a: a.reshape(-1), lambda a: a.reshape((2, -1)), lambda a: a.T.reshape(-1), lambda a: np.ravel(a),
+    lambda a: a.T, lambda a: np.transpose(np.stack([a, a]), (2, 0, 1)), lambda a: np.swapaxes(a, 0, 1), lambda a: np.moveaxis(a, 0, 1),
+    lambda a: np.expand_dims(a, 1), lambda a: np.expand_dims(a, (0, -1)), lambda a: a[None].squeeze(axis=0), lambda a: np.flip(a),
+    lambda a: np.flip(a, 1), lambda a: np.concatenate([a, a[:1]]), lambda a: np.concatenate([a, 2 * a], axis=1),
+    lambda a: np.stack([a, a], axis=1), lambda a: np.vstack([a[0], a[1]]), lambda a: np.hstack([a, a]), lambda a: np.column_stack([a[0], a[1]]),
+    lambda a: np.append(a[0], 1.0), lambda a: np.roll(a, 1), lambda a: np.roll(a, -3, axis=1), lambda a: np.repeat(a, 3, axis=1),
+    lambda a: np.repeat(a, 2), lambda a: np.tile(a, 2), lambda a: np.tile(a, (2, 1)), lambda a: np.tile(a[0], (2, 2)),
+    lambda a: np.take(a, [1, 2], axis=1), lambda a: np.take(a, 5), lambda a: np.sort(a[::-1], axis=0), lambda a: np.argsort(-a, axis=1),
+    lambda a: np.take_along_axis(a, np.argsort(-a, axis=1), axis=1), lambda a: np.nonzero(a > 0), lambda a: np.flatnonzero(a > 0),
+    lambda a: np.diff(a), lambda a: np.diff(a, axis=0), lambda a: np.diag(a), lambda a: np.diag(a[0]), lambda a: np.diag(a[0], 1),
+    lambda a: np.diagonal(a, 1), lambda a: np.trace(a), lambda a: np.tril(a), lambda a: np.triu(a, 1), lambda a: np.where(a > 0, a, 0),
+    lambda a: np.clip(a, 0, 1), lambda a: a.clip(-1, None), lambda a: np.isclose(a, a + 1e-12), lambda a: np.allclose(a, a),
+    lambda a: np.zeros_like(a), lambda a: np.ones_like(a) * a, lambda a: np.full_like(a, 3), lambda a: np.broadcast_to(a[0], (2, 4)),
+    lambda a: np.zeros((2, 3)) + a[0, 0], lambda a: np.full((2,), a[0, 0]), lambda a: np.eye(3) * a[0, 0], lambda a: np.linspace(a[0, 0], 1, 5),
+    lambda a: np.arange(a.shape[0]) * a[0, 0], lambda a: np.arange(a[0, 0], 3.0, 0.5), lambda a: np.arange(1, 7, 2) + a[0, 0],
+    lambda a: np.array([a[0], a[1]]), lambda a: np.array([[a[0, 0], 1], [2, a[1, 1]]]), lambda a: np.asarray(a), lambda a: np.copy(a),
+    lambda a: np.round(a, 1), lambda a: a.round(), lambda a: np.maximum.reduce(a), lambda a: np.add.reduce(a, axis=1),
+    lambda a: np.multiply.outer(a[0], a[1]), lambda a: a.astype(int), lambda a: a.astype(np.float32), lambda a: a.copy(),
+    lambda a: a.astype(bool), lambda a: a.flatten(), lambda a: a.dot(a.T), lambda a: a[:1, :1].item(), lambda a: a.item(1, 2),
+    lambda a: np.array_equal(a, a), lambda a: np.sinc(a), lambda a: np.nan_to_num(a), lambda a: np.float64(a[0, 0]) + np.float32(1),
+    lambda a: np.meshgrid(a[0], a[:, 0]), lambda a: np.bincount(np.array([0, 2, 2]) + 0 * a.argmax(), minlength=4),
+    lambda a: np.logaddexp(a, a), lambda a: np.negative(a), lambda a: a + a.shape[0], lambda a: a * 1j, lambda a: abs(a * 1j),
+    lambda a: np.exp(a * 1j), lambda a: (a * 1j).imag, lambda a: (a + 2j).conj().real,
+]
+
+
+@pytest.mark.parametrize("k", range(len(ARRAYS)))
+def test_array_functions(k):
+    same(ARRAYS[k], A)
+
+
+@pytest.mark.parametrize("k", range(len(ARRAYS)))
+def test_array_functions_in_native_code(k):
+    same(ARRAYS[k], A, backend="llvm")
+
+
+def test_promotion_is_numpys():
+    dtypes = [np.int8, np.int32, np.int64, np.uint8, np.uint64, np.float32, np.float64, np.complex64, np.complex128, np.bool_]
+    for s in dtypes:
+        for t in dtypes:
+            x, y = np.ones(2, s), np.ones(2, t)
+            got = lms.stage(backend="interpret")(lambda x, y: x * y)(x, y)
+            assert got.dtype == (x * y).dtype, (s, t)
+        for literal in (2, 2.5, 2j):
+            x = np.ones(2, s)
+            assert lms.stage(backend="interpret")(lambda x, k=literal: x + k)(x).dtype in (
+                (x + literal).dtype, np.dtype(np.float64), np.dtype(np.complex128)), (s, literal)
+
+
+def test_a_length_is_a_python_int():
+    x = np.ones(3, np.float32)
+    assert lms.stage(lambda x: x / len(x))(x).dtype == np.float32
+    assert lms.stage(lambda x: x * x.shape[0])(x).dtype == np.float32
+
+
+def test_out_and_ufunc_at():
+    def f(a):
+        out = np.zeros(4)
+        np.add(a[0], 1.0, out=out)
+        np.add.at(out, np.array([0, 0, 1]), 2.0)
+        return out
+
+    same(f, A)
+
+
+@pytest.mark.parametrize("f", [lambda a: np.linalg.inv(a), lambda a: np.fft.fft(a), lambda a: np.median(a), lambda a: np.spacing(a),
+                               lambda a: np.add.reduceat(a, [0, 1])])
+def test_what_cannot_be_staged_is_named(f):
+    with pytest.raises(lms.StagingError, match=r"np\.\S+ cannot be staged") as e:
+        lms.stage(f)(np.eye(3))
+    assert __file__ in str(e.value) and "^" in str(e.value)
+
+
+def test_empty_arrays_have_no_maximum():
+    with pytest.raises(ValueError, match="empty"):
+        lms.stage(lambda a: a.max())(np.zeros(0))
+
+
+def test_shapes_that_do_not_fit():
+    with pytest.raises(ValueError, match="differ in size"):
+        lms.stage(backend="interpret")(lambda a, b: a @ b)(np.ones((2, 3)), np.ones((4, 2)))
+    with pytest.raises(ValueError, match="reshape"):
+        lms.stage(lambda a: a.reshape(5, 2))(np.ones((3, 4)))
+
+
+def test_the_table_speaks_for_numpy():
+    missing = [name for name in lms.ops.__all__ if getattr(lms, name) not in STAGED and name != "astype"]
+    assert not missing
