@@ -55,7 +55,7 @@ class Carried:
         if isinstance(end, Undefined):
             raise StagingTypeError(f"{v.name!r} is deleted, or undefined on some path, at the end of an iteration",
                                    places[1] or self.site.span, fix=f"give {v.name!r} a value on every path")
-        leaves, shape = trees.flatten(end)
+        leaves, shape = trees.flatten(v.like(end))
         if shape != v.shape:
             raise unlike_shapes(v.name, self.entry[v.name], end, places)
         written = trees.paths(shape, v.name)

@@ -131,7 +131,7 @@ class Loop:
         for name, v in names.items():
             x = v.rebuild(values)
             surely = not isinstance(self.carried.entry[name], Undefined) or name.startswith(HIDDEN)
-            found[name] = x if surely or (flag := ran()) is True else Maybe(name, x, flag)
+            found[name] = x if surely or (flag := ran()) is True else Maybe(x, flag)
         for name, x in ends.items():
             if isinstance(x, Undefined) and x.notes:
                 found[name] = x  # one path through the body leaves it so

@@ -7,18 +7,22 @@ is looked up where it is needed, inside the block that has made sure of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from lms.core import primitives
 from lms.core.builder import current
 from lms.core.errors import Span, StagingError, StagingTypeError, here
 from lms.core.types import SumType, bool_
 
 from . import records
-from .control import Dead, Logic, truth
+from .calls import staged_call
+from .control import Choice, Dead, Logic, truth
 from .joins import describe
 from .rep import Rep
 
 Subject = Callable[[], Any]
+Pattern = tuple[Any, ...]
 _SELF_MATCHING = (bool, bytearray, bytes, dict, float, frozenset, int, list, set, str, tuple)
 
 
@@ -31,7 +35,7 @@ class Match:
         self.staged = isinstance(subject, Rep)
         self.left = set(range(len(subject.type.constructors))) if self.staged and isinstance(subject.type, SumType) else None
 
-    def case(self, pattern: tuple[Any, ...], guarded: bool) -> Any:
+    def case(self, pattern: Pattern, guarded: bool) -> Any:
         """Whether the subject fits: a bool of now or of later."""
         self.bound = {}
         if self.left is not None and (tags := _alternatives(self.subject, pattern)) is not None:
@@ -62,17 +66,15 @@ class Match:
             names = ", ".join(self.subject.type.constructors[k].name for k in sorted(self.left))
             raise StagingError(f"this `match` has no case for {names}", here(), fix=f"add `case {names.split(',')[0]}(...)`, or `case _`")
         b = current()
-        from lms.core import primitives as p
-
-        b.emit(p.control.check, b.const(False, bool_), error="RuntimeError", message="no case matches")
+        b.emit(primitives.control.check, b.const(False, bool_), error="RuntimeError", message="no case matches")
         raise Dead(b)
 
     # -------------------------------------------------------------------------------------- patterns
 
-    def _bind(self, pattern: tuple[Any, ...]) -> None:
+    def _bind(self, pattern: Pattern) -> None:
         assert self._fits(pattern, lambda: self.subject, sure=True) is True
 
-    def _fits(self, pattern: tuple[Any, ...], x: Subject, sure: bool = False) -> Any:
+    def _fits(self, pattern: Pattern, x: Subject, sure: bool = False) -> Any:
         kind, *parts = pattern
         match kind:
             case "as":
@@ -95,22 +97,38 @@ class Match:
                 return self._mapping(x, *parts)
         raise AssertionError(kind)
 
-    def _any(self, patterns: Sequence[tuple[Any, ...]], x: Subject) -> Any:
-        fits: Any = False
-        for pattern in patterns:
-            fits = _decide(False, fits, lambda pattern=pattern: self._fits(pattern, x))  # type: ignore[misc]  # a default, not a parameter
+    def _any(self, patterns: Sequence[Pattern], x: Subject) -> Any:
+        fits = self._fits(patterns[0], x)
+        for k in range(1, len(patterns)):
+            if fits is True:
+                return True
+            fits = _decide(False, fits, partial(self._fits, patterns[k], x))
+        for name in captures(patterns[0]):  # every alternative binds the same names
+            self.bound[name] = partial(self._chosen, patterns, x, name)
         return fits
 
-    def _all(self, fits: Any, tests: Sequence[tuple[tuple[Any, ...], Subject]]) -> Any:
+    def _chosen(self, patterns: Sequence[Pattern], x: Subject, name: str) -> Any:
+        """What a name is bound to by the first alternative that fits; one does."""
+        outer, self.bound = self.bound, {}
+        fits = self._fits(patterns[0], x)
+        mine, self.bound = self.bound, outer
+        if len(patterns) == 1 or fits is True:
+            return mine[name]()
+        choice = Choice(_here(), fits)
+        first = choice.side(mine[name]()) if choice.then() else None
+        rest = choice.side(self._chosen(patterns[1:], x, name)) if choice.orelse() else None
+        return choice.meet(first, rest)
+
+    def _all(self, fits: Any, tests: Sequence[tuple[Pattern, Subject]]) -> Any:
         for pattern, part in tests:
-            fits = _decide(True, fits, lambda pattern=pattern, part=part: self._fits(pattern, part))  # type: ignore[misc]  # as above
+            fits = _decide(True, fits, partial(self._fits, pattern, part))
         return fits
 
     def _class(self, x: Subject, cls: Any, positional: Sequence[Any], names: Sequence[str], named: Sequence[Any], sure: bool) -> Any:
         value = x()
         if isinstance(value, Rep) and isinstance(value.type, SumType):
             return self._record(x, value, cls, positional, names, named, sure)
-        fits = is_instance(value, cls)
+        fits = staged_call(isinstance, (value, cls), {})
         if fits is False or not positional and not names:
             return fits
         if cls in _SELF_MATCHING:
@@ -120,7 +138,7 @@ class Match:
             raise TypeError(f"{cls.__name__}() accepts {len(getattr(cls, '__match_args__', ()))} positional sub-patterns ({len(positional)} given)")
         if not all(hasattr(value, a) for a in attributes):
             return False
-        tests = [(pattern, lambda a=a: getattr(x(), a)) for pattern, a in zip((*positional, *named), attributes, strict=True)]
+        tests = [(p, partial(_attribute, x, a)) for p, a in zip((*positional, *named), attributes, strict=True)]
         return self._all(fits, tests)
 
     def _record(self, x: Subject, value: Rep, cls: Any, positional: Sequence[Any], names: Sequence[str], named: Sequence[Any],
@@ -134,10 +152,10 @@ class Match:
         if len(positional) > len(fields):
             raise StagingTypeError(f"{cls.__name__} has {len(fields)} fields, found {len(positional)} patterns", here())
         attributes = [*fields[: len(positional)], *names]
-        tests = [(pattern, lambda a=a: records.project(x(), tag, a)) for pattern, a in zip((*positional, *named), attributes, strict=True)]
+        tests = [(p, partial(_field, x, tag, a)) for p, a in zip((*positional, *named), attributes, strict=True)]
         return self._all(True if sure else records.is_instance(value, cls), tests)
 
-    def _sequence(self, patterns: Sequence[tuple[Any, ...]], x: Subject) -> Any:
+    def _sequence(self, patterns: Sequence[Pattern], x: Subject) -> Any:
         value = x()
         if isinstance(value, Rep) or not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray):
             if isinstance(value, Rep):
@@ -147,32 +165,45 @@ class Match:
         if len(value) != len(patterns) if star is None else len(value) < len(patterns) - 1:
             return False
         if star is None:
-            return self._all(True, [(p, lambda k=k: x()[k]) for k, p in enumerate(patterns)])
+            return self._all(True, [(p, partial(_item, x, k)) for k, p in enumerate(patterns)])
         after = len(patterns) - star - 1
         if (name := patterns[star][1]) is not None:
             self.bound[name] = lambda: list(x()[star: len(value) - after])
-        head = [(p, lambda k=k: x()[k]) for k, p in enumerate(patterns[:star])]
-        tail = [(p, lambda k=k: x()[k - after]) for k, p in enumerate(patterns[star + 1:])]
+        head = [(p, partial(_item, x, k)) for k, p in enumerate(patterns[:star])]
+        tail = [(p, partial(_item, x, k - after)) for k, p in enumerate(patterns[star + 1:])]
         return self._all(True, [*head, *tail])
 
-    def _mapping(self, x: Subject, keys: Sequence[Any], patterns: Sequence[tuple[Any, ...]], rest: str | None) -> Any:
+    def _mapping(self, x: Subject, keys: Sequence[Any], patterns: Sequence[Pattern], rest: str | None) -> Any:
         value = x()
         if not isinstance(value, Mapping) or not all(key in value for key in keys):
             return False
         if rest is not None:
             self.bound[rest] = lambda: {k: v for k, v in x().items() if k not in keys}
-        return self._all(True, [(p, lambda key=key: x()[key]) for key, p in zip(keys, patterns, strict=True)])
+        return self._all(True, [(p, partial(_item, x, key)) for key, p in zip(keys, patterns, strict=True)])
 
 
-def is_instance(x: Any, cls: Any) -> Any:
-    """`isinstance(x, cls)`, where a staged number is what its type says."""
-    if not isinstance(x, Rep):
-        return isinstance(x, cls)
-    if isinstance(x.type, SumType):
-        return records.is_instance(x, cls)
-    if x.ndim:
-        return False
-    return {"b": bool, "i": int, "u": int, "f": float, "c": complex}[x.dtype.kind] is cls
+def _attribute(x: Subject, name: str) -> Any:
+    return getattr(x(), name)
+
+
+def _field(x: Subject, tag: int, name: str) -> Any:
+    return records.project(x(), tag, name)
+
+
+def _item(x: Subject, key: Any) -> Any:
+    return x()[key]
+
+
+def captures(pattern: Pattern) -> set[str]:
+    """The names a pattern binds."""
+    kind, *parts = pattern
+    if kind == "as":
+        return ({parts[1]} if parts[1] is not None else set()) | (captures(parts[0]) if parts[0] is not None else set())
+    if kind == "star":
+        return {parts[0]} if parts[0] is not None else set()
+    inner = {"or": parts[:1], "sequence": parts[:1], "mapping": parts[1:2], "class": parts[1::2]}.get(kind, [])
+    rest = {parts[2]} if kind == "mapping" and parts[2] is not None else set()
+    return rest.union(*(captures(p) for group in inner for p in group))
 
 
 def _is(x: Rep, singleton: Any) -> Any:
@@ -181,7 +212,7 @@ def _is(x: Rep, singleton: Any) -> Any:
     return x.type == bool_ and truth(x == singleton)
 
 
-def _alternatives(x: Rep, pattern: tuple[Any, ...]) -> set[int] | None:
+def _alternatives(x: Rep, pattern: Pattern) -> set[int] | None:
     """The alternatives that surely fit, whatever their fields; None if that depends on the fields."""
     kind, *parts = pattern
     t = x.type
@@ -198,5 +229,9 @@ def _alternatives(x: Rep, pattern: tuple[Any, ...]) -> set[int] | None:
 
 def _decide(both: bool, left: Any, right: Callable[[], Any]) -> Any:
     """`left and right()`, or `left or right()`, in the order of patterns."""
-    logic = Logic(here() or Span("<unknown>", 0), both, left)
+    logic = Logic(_here(), both, left)
     return logic.meet(truth(right()) if logic.open() else None)
+
+
+def _here() -> Span:
+    return here() or Span("<unknown>", 0)

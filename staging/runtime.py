@@ -156,7 +156,7 @@ def call(f: Any, /, *args: Any, **kwargs: Any) -> Any:
 
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     print: messages.print_later, range: iterables.range_, enumerate: iterables.enumerate_, reversed: iterables.reversed_,
-    zip: iterables.zip_, map: iterables.map_, isinstance: matching.is_instance,
+    zip: iterables.zip_, map: iterables.map_,
 }
 _FRAMES = frozenset((builtins.locals, builtins.vars, builtins.eval, builtins.exec))
 

@@ -19,7 +19,7 @@ from lms.core.errors import Span, StagingError
 from .control import Site
 from .runtime import Runtime
 from .source_expressions import RUNTIME
-from .source_find import Definition, find
+from .source_find import Definition, Found, find
 from .source_rewrite import Rewriter, refuse
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -29,31 +29,31 @@ _FACTORY, _INNER = "_lms_factory", "_lms_function"
 
 @dataclass(frozen=True, slots=True)
 class _Rewritten:
-    """The new code of a code object, which it keeps alive, and what it calls."""
+    """The new code of a code object, and what it calls."""
 
-    old: CodeType
     code: CodeType
     runtime: Runtime
 
 
-_rewritten: dict[int, _Rewritten] = {}  # by identity: code objects of two files can be equal
+_rewritten: dict[int, tuple[CodeType, _Rewritten | None]] = {}  # by identity: code objects of two files can be equal
 _ours: dict[int, CodeType] = {}  # code made here, functions inside functions included
 
 
 def virtualize(function: F) -> F:
     """The function, with control flow that asks of each condition whether it is known now or later.
 
-    Outside staging the result behaves as `function`. Raises `StagingError` where there is no source, and for constructs that
-    cannot be staged, at their place. Functions that are not written in Python are given back as they are.
+    Outside staging the result behaves as `function`. Raises `StagingError` for constructs that cannot be staged, at their place.
+    A function without source is given back as it is: its own `if`s and loops run now, and say so where that cannot be.
     """
     if isinstance(function, MethodType):
         return cast(F, MethodType(virtualize(function.__func__), function.__self__))
     if not isinstance(function, FunctionType) or id(function.__code__) in _ours:
         return function
-    known = _rewritten.get(id(function.__code__))
-    if known is None:
-        known = _rewritten[id(function.__code__)] = _rewrite(function)
-    return cast(F, _with_code(function, known))
+    if id(function.__code__) not in _rewritten:
+        found = find(function)
+        _rewritten[id(function.__code__)] = function.__code__, None if found is None else _rewrite(function.__code__, found)
+    _, known = _rewritten[id(function.__code__)]
+    return function if known is None else cast(F, _with_code(function, known))
 
 
 def is_virtual(function: Callable[..., Any]) -> bool:
@@ -72,9 +72,7 @@ def _with_code(f: FunctionType, new: _Rewritten) -> FunctionType:
     return g
 
 
-def _rewrite(f: FunctionType) -> _Rewritten:
-    code = f.__code__
-    found = find(f)
+def _rewrite(code: CodeType, found: Found) -> _Rewritten:
     node = copy.deepcopy(found.node)
     file = code.co_filename
     if isinstance(node, ast.AsyncFunctionDef):
@@ -99,7 +97,7 @@ def _rewrite(f: FunctionType) -> _Rewritten:
     inner = "<lambda>" if isinstance(node, ast.Lambda) else _INNER
     new = _inner_code(outer, inner).replace(co_name=code.co_name, co_qualname=code.co_qualname)
     _remember(new)
-    return _Rewritten(code, new, Runtime(file, sites))
+    return _Rewritten(new, Runtime(file, sites))
 
 
 _FUTURES = 0x1000000  # from __future__ import annotations

@@ -26,15 +26,14 @@ class Found:
         return next((n.name for n in reversed(self.around) if isinstance(n, ast.ClassDef)), None)
 
 
-def find(f: FunctionType) -> Found:
-    """The definition of a function in its source. Raises `StagingError` where there is none at hand."""
+def find(f: FunctionType) -> Found | None:
+    """The definition of a function in its source; None where no source is at hand. Raises `StagingError` if it has changed."""
     code = f.__code__
     lines = linecache.getlines(code.co_filename, f.__globals__)
     if not lines:
-        raise StagingError(f"the source of {f.__qualname__!r} is not at hand ({code.co_filename}), so its control flow cannot be staged",
-                           Span(code.co_filename, code.co_firstlineno),
-                           fix="define it in a file or a notebook cell, or use `lms.cond`, `lms.while_loop`, `lms.fori_loop`")
-    found = [d for d in definitions("".join(lines), code.co_filename) if _first_line(d.node) == code.co_firstlineno and _name(d.node) == code.co_name]
+        return None
+    found = [d for d in definitions("".join(lines), code.co_filename)
+             if _first_line(d.node) == code.co_firstlineno and _name(d.node) == code.co_name]
     if len(found) > 1:
         found = _by_position(found, code)
     if not found:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 Names = frozenset[str]
 NONE: Names = frozenset()
 
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -56,10 +55,6 @@ def _binds(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, ast.Import | ast.ImportFrom):
         for alias in node.names:
             yield alias.asname or alias.name.split(".")[0]
-    elif isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
-        yield node.name
-    elif isinstance(node, ast.MatchMapping) and node.rest:
-        yield node.rest
     if isinstance(node, ast.For | ast.While):
         yield from exits_of(node)
 
@@ -79,16 +74,26 @@ def read(nodes: Iterable[ast.AST]) -> Names:
 
 
 def captured(nodes: Iterable[ast.AST]) -> Names:
-    """The names that definitions and comprehensions inside a stretch mention: those may be read at any time."""
+    """The names that definitions and generators inside a stretch take from around them: those may be read at any time."""
     out: Names = NONE
     for root in nodes:
         for node in ast.walk(root):
-            if isinstance(node, _SCOPES):
-                out |= read([node])
-                out |= frozenset(name for n in ast.walk(node) if isinstance(n, ast.Nonlocal) for name in n.names)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                out |= free(node)
+            elif isinstance(node, ast.ClassDef):
+                out |= read(node.body)
             elif isinstance(node, ast.GeneratorExp):
-                out |= read([node])
+                out |= read([node]) - frozenset(assigned([g.target for g in node.generators]))
     return out
+
+
+def free(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Names:
+    """The names that a function takes from around it."""
+    body: list[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else list(node.body)
+    args = node.args
+    bound = {a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg) if a is not None}
+    shared = {x for n in walk_here(body) if isinstance(n, ast.Nonlocal | ast.Global) for x in n.names}
+    return (read(body) | frozenset(shared)) - frozenset((bound | set(assigned(body))) - shared)
 
 
 @dataclass(slots=True)

@@ -37,14 +37,18 @@ class Undefined:
 
 @dataclass(frozen=True, slots=True)
 class Maybe:
-    """A name that is bound if `defined`, which the program finds out when it runs."""
+    """The value of a name that is bound if `defined`, which the program finds out when it runs."""
 
-    name: str
     value: Any
     defined: Any
 
 
-trees.register(Maybe, lambda m: ((m.value, m.defined), m.name), lambda name, parts: Maybe(name, *parts))
+trees.register(Maybe, lambda m: ((m.value, m.defined), None), lambda _, parts: Maybe(*parts))
+
+
+def surely(x: Any) -> Maybe:
+    """`x` beside one that may be undefined."""
+    return x if isinstance(x, Maybe) else Maybe(x, True)
 
 
 def read(x: Any, name: str) -> Any:
@@ -260,8 +264,12 @@ class Variable:
 
     def values(self, x: Any) -> list[Value]:
         """The travelling leaves of `x`, as values made in the block being filled."""
-        leaves = [x] * len(self.plans) if isinstance(x, Undefined) else trees.flatten(x)[0]
+        leaves = [x] * len(self.plans) if isinstance(x, Undefined) else trees.flatten(self.like(x))[0]
         return [plan.value(leaf) for plan, leaf in zip(self.plans, leaves, strict=True) if isinstance(plan, Slot)]
+
+    def like(self, x: Any) -> Any:
+        """`x` as one that may be undefined, where the name is."""
+        return surely(x) if isinstance(self.shape, trees.Tree) and self.shape.cls is Maybe else x
 
     @property
     def label(self) -> str:
@@ -287,9 +295,8 @@ def join_variable(name: str, a: Any, b: Any, places: tuple[Span | None, Span | N
         leaves, shape = trees.flatten(b if gone_a else a)
         gone = a if gone_a else b
         return Variable(name, shape, tuple(join(name, *((gone, x) if gone_a else (x, gone)), places) for x in leaves))
-    if isinstance(a, Maybe) != isinstance(b, Maybe):
-        raise UndefinedError(f"{name!r} may be undefined on one path and is defined on the other", places[0] or places[1],
-                             fix=f"give {name!r} a value before the loop")
+    if isinstance(a, Maybe) or isinstance(b, Maybe):
+        a, b = surely(a), surely(b)
     xs, shape = trees.flatten(a)
     ys, other = trees.flatten(b)
     if shape != other:
