@@ -15,10 +15,12 @@ import numpy as np
 from lms.core import primitives as p
 from lms.core.errors import LmsError
 from lms.core.ir import Block, Node, Program, Value
+from lms.core.primitives.control import ERRORS
 
 from .values import arguments, from_python, located, settle
 
 Env = dict[Value, Any]
+RAISED = tuple(ERRORS.values())  # what a check may raise
 
 
 class _Call(NamedTuple):
@@ -35,8 +37,8 @@ def run(program: Program, args: Sequence[Any], limit: int = 200_000) -> tuple[An
     """The results of the entry function.
 
     `args` are numbers, NumPy arrays of the parameters' dtypes (not copied), and `Record`s; results are NumPy scalars,
-    arrays and `Record`s. Raises what the program's checks raise, with the user's line in the message, and
-    `RecursionError` for more than `limit` activations.
+    arrays and `Record`s. Raises what the program's checks raise, with the user's line in the message, what Python
+    functions that it calls raise, and `RecursionError` for more than `limit` activations.
 
         run(program, (2.0, np.ones(3)))
     """
@@ -50,6 +52,10 @@ def run(program: Program, args: Sequence[Any], limit: int = 200_000) -> tuple[An
             stack.pop()
             answer = done.value
             continue
+        except RuntimeError as e:
+            if isinstance(e.__cause__, StopIteration):  # the program's own: a generator cannot let it out as it is
+                raise e.__cause__ from None
+            raise
         if len(stack) >= limit:
             raise RecursionError(f"{request.callee} recursed deeper than {limit}")
         body = program.functions[request.callee].body
@@ -73,17 +79,12 @@ def _plain(node: Node, operands: tuple[Any, ...]) -> tuple[Any, ...]:
     """Run an operation by its NumPy meaning."""
     assert node.op.eager is not None
     attrs = {k: v for k, v in node.attrs.items() if k != "fast"} if "fast" in node.attrs else node.attrs
-    if not node.op.effect.raises:
-        out = node.op.eager(*operands, **attrs)
-    else:
-        try:
-            out = node.op.eager(*operands, **attrs)
-        except LmsError:
-            raise
-        except Exception as e:  # a check raises any exception of Python's, a py_call whatever it likes
-            raise located(e, node.span) from e
     if node.op is p.control.py_call:
-        return from_python(out, node.attrs["types"], node.span)
+        return from_python(node.op.eager(*operands, **attrs), node.attrs["types"], node.span)
+    try:
+        out = node.op.eager(*operands, **attrs)
+    except RAISED as e:
+        raise located(e, node.span) from e
     if not node.results:
         return ()
     return (out if node.op.effect.view is not None else settle(out, node.result.type),)

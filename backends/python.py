@@ -90,7 +90,7 @@ class _Module:
         self.helpers: dict[str, None] = {}
 
     def fresh(self, hint: str, otherwise: str) -> str:
-        name = unique(hint, otherwise, self.taken)
+        name, _ = unique(hint, otherwise, 0, self.taken)
         self.taken.add(name)
         return name
 

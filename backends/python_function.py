@@ -12,10 +12,11 @@ from typing import Any, Protocol
 from lms.core import primitives as p
 from lms.core.effects import NO_ACCESS, Access, Effects
 from lms.core.ir import Block, Function, Node, Value, free_values, walk
-from lms.core.types import ArrayType, Scalar, SumType, f64, i64
+from lms.core.types import ArrayType, SumType, f64, i64
 
 from . import python_ops as ops
-from .python_ops import ARRAYS, COMPARE, TERNARY, Expr, constant, dtype, join, message, strong
+from .python_ops import ARRAYS, TERNARY, Expr, constant, join, strong
+from .python_statements import STATEMENTS, only_assigned
 
 LONGEST = 80  # an expression longer than this gets a name
 
@@ -31,15 +32,15 @@ class Module(Protocol):
     def given(self, function: Any) -> str: ...
 
 
-def unique(hint: str, otherwise: str, *taken: Any) -> str:
-    """An identifier close to the hint that is not taken."""
+def unique(hint: str, otherwise: str, k: int, *taken: Any) -> tuple[str, int]:
+    """An identifier close to the hint that is not taken, and its number, from `k` on."""
     base = re.sub(r"\W", "_", hint, flags=re.ASCII).strip("_") or otherwise
     base = f"_{base}" if base[0].isdigit() else base
-    name, k = base, 0
+    name = f"{base}_{k}" if k else base
     while any(name in each for each in taken):
         k += 1
         name = f"{base}_{k}"
-    return name
+    return name, k
 
 
 class FunctionWriter:
@@ -51,6 +52,7 @@ class FunctionWriter:
         self.lines: list[str] = []
         self.depth = 1
         self.scopes: list[set[str]] = [set()]
+        self.tried: dict[tuple[str, str], int] = {}  # the last number each hint was tried with
         self.pending: dict[Value, Expr] = {}
         self.bound: dict[Value, Expr] = {}
         self.serial = 0
@@ -113,7 +115,8 @@ class FunctionWriter:
         return name
 
     def name(self, hint: str, otherwise: str = "t") -> str:
-        name = unique(hint, otherwise, self.module.taken, *self.scopes)
+        name, k = unique(hint, otherwise, self.tried.get((hint, otherwise), 0), self.module.taken, *self.scopes)
+        self.tried[hint, otherwise] = k
         self.scopes[-1].add(name)
         return name
 
@@ -121,6 +124,7 @@ class FunctionWriter:
     def indented(self) -> Iterator[list[str]]:
         """Lines of a block of their own; names made inside are free again after it."""
         outer, self.lines = self.lines, []
+        tried = dict(self.tried)
         self.scopes.append(set())
         self.depth += 1
         try:
@@ -128,7 +132,7 @@ class FunctionWriter:
         finally:
             self.depth -= 1
             self.scopes.pop()
-            self.lines = outer
+            self.lines, self.tried = outer, tried
 
     def write(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
@@ -182,7 +186,7 @@ class FunctionWriter:
             x = join(x.text, [x, Expr("", raises=(self.serial,))], x.prec, x.weak, x.range)
         self.pending[v] = x
         size = node.op is p.array.dim and self.uses[v] == 1
-        written = v in self.written and not _only_assigned(v, self.user[v])
+        written = v in self.written and not only_assigned(v, self.user[v])
         if not size and (self.uses[v] != 1 or v.name or len(x.text) > LONGEST or written):
             self.settle(lambda other, _: other is v)
 
@@ -210,7 +214,7 @@ class FunctionWriter:
             self.control(node)
         elif node.op is p.array.const:
             self.bound[node.result] = constant(node.attrs["value"], node.attrs["type"])
-        elif (write := _STATEMENTS.get(node.op.name)) is not None:
+        elif (write := STATEMENTS.get(node.op.name)) is not None:
             write(self, node)
         else:
             self.offer(node, self.expression(node))
@@ -405,81 +409,6 @@ class FunctionWriter:
         self.write(f"while {c.text if simple else 'True'}:")
         self.lines += lines or ["    " * (self.depth + 1) + "pass"]
         self.bind(node.results, names, weak)
-
-    # ------------------------------------------------------------------------------------- statements
-
-    def store(self, node: Node) -> None:
-        array, v, *index = node.operands
-        sign = "+=" if node.op is p.array.accumulate else "="
-        order = [array, *index, v] if sign == "+=" else [v, array, *index]
-        parts = dict(zip(order, self.take(order), strict=True))
-        place = f"{parts[array].at(ops.ATOM)}[{', '.join(parts[k].text for k in index) or '()'}]"
-        self.effect(node, f"{place} {sign} {parts[v].text}", *(parts[k] for k in order))
-
-    def whole(self, node: Node) -> None:
-        """`dst[...] = x` and its kin."""
-        dst, *parts = self.take(node.operands)
-        name, attrs = node.op.name, node.attrs
-        if name in ("assign", "add_into"):
-            place = dst.text if _only_assigned(node.operands[0], node) and dst.text.endswith("]") else f"{dst.text}[...]"
-            self.effect(node, f"{place} {'+=' if name == 'add_into' else '='} {parts[0].text}", dst, *parts)
-        elif name == "contract_into":
-            sign = "+=" if attrs.get("accumulate") else "="
-            self.effect(node, f"{dst.text}[...] {sign} {ops.contract(attrs['spec'], parts).text}", dst, *parts)
-        elif name == "argsort_into":
-            self.effect(node, f'{dst.text}[...] = np.argsort({parts[0].text}, kind="stable")', dst, *parts)
-        elif name == "add_at":
-            key = ops.key(attrs["axis"], parts[0].text).replace(":", "slice(None)")
-            key = f"({key})" if attrs["axis"] else key
-            self.effect(node, f"np.add.at({dst.text}, {key}, {parts[1].text})", dst, *parts)
-        else:
-            self.effect(node, f"{name}({dst.text}, {parts[0].text}, {parts[1].text}, {attrs['axis']})", dst, *parts)
-
-    def effect(self, node: Node, text: str, *parts: Expr) -> None:
-        self.statement(text, parts, self.effects.of(node))
-
-    def check(self, node: Node) -> None:
-        ok, *parts = self.take(node.operands)
-        said = message(node.attrs["message"], parts, str(node.span) if node.span else "")
-        condition = node.operands[0].node
-        flip = {" == ": " != ", " != ": " == "}
-        symbol = {p.scalar.eq: " == ", p.scalar.ne: " != "}.get(condition.op) if condition else None
-        if symbol and ok.prec == COMPARE and ok.text.count(symbol) == 1:
-            self.effect(node, f"if {ok.text.replace(symbol, flip[symbol])}:", ok, *parts)
-        else:
-            self.effect(node, f"if not {ok.at(ops.NOT)}:", ok, *parts)
-        self.write(f"    raise {node.attrs['error']}({said})")
-
-    def print_(self, node: Node) -> None:
-        parts = self.take(node.operands)
-        end = node.attrs.get("end", "\n")
-        more = "" if end == "\n" else f", end={end!r}"
-        self.effect(node, f"print({message(node.attrs['template'], parts)}{more})", *parts)
-
-    def py_call(self, node: Node) -> None:
-        parts = [strong(x, v.type) for x, v in zip(self.take(node.operands), node.operands, strict=True)]
-        text = f"{self.module.given(node.attrs['function'])}({', '.join(x.text for x in parts)})"
-        self.results(node, text, parts, self.effects.of(node))
-        for v in node.results:
-            name, t = self.bound[v].text, v.type
-            if isinstance(t, ArrayType):
-                self.write(f"{name} = np.array({name}, {dtype(t.dtype)})")
-            elif isinstance(t, Scalar):
-                self.write(f"{name} = {dtype(t)}({name})")
-
-
-_STATEMENTS: dict[str, Callable[[FunctionWriter, Node], None]] = {
-    "store": FunctionWriter.store, "accumulate": FunctionWriter.store, "check": FunctionWriter.check,
-    "print": FunctionWriter.print_,
-    "py_call": FunctionWriter.py_call,
-    **{name: FunctionWriter.whole for name in
-       ("assign", "add_into", "contract_into", "argsort_into", "put", "add_at", "add_along")},
-}
-
-
-def _only_assigned(v: Value, user: Node | None) -> bool:
-    """Whether a handle is a view that is made to be assigned to, as in `a[1:3] = x`."""
-    return v.node is not None and v.node.op is p.array.view and user is not None and user.op in (p.array.assign, p.array.add_into)
 
 
 def _broadcasts_itself(v: Value, node: Node | None) -> bool:

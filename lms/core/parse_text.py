@@ -90,6 +90,7 @@ class _Parser:
         self.program_ = Program()
         self.sums: dict[str, SumType] = {}
         self.scope: dict[str, Value] = {}
+        self.defined: list[str] = []  # the names in scope, in order
         self.symbols: dict[str, Dim] = {}
 
     # ------------------------------------------------------------------------------------------ tokens
@@ -180,7 +181,7 @@ class _Parser:
         return name, self.type()
 
     def function(self, entry: bool) -> None:
-        self.scope, self.symbols = {}, {}
+        self.scope, self.defined, self.symbols = {}, [], {}
         span = self.expect("def").span
         at = self.token
         name = self.name("the name of a function")
@@ -218,6 +219,7 @@ class _Parser:
             self.fail(f"{token.text} is defined twice", token)
         v = Value(t, "" if token.text[1:].isdigit() else token.text[1:])
         self.scope[token.text] = v
+        self.defined.append(token.text)
         return v
 
     def use(self) -> Value:
@@ -247,13 +249,15 @@ class _Parser:
             self.end_of_line()
 
     def inner(self, params: tuple[Value, ...] = ()) -> Block:
-        """`{`, a block, `}`; the parameters are in scope already."""
+        """`{`, a block, `}`; the parameters were the last to be defined."""
         self.expect("{")
         self.end_of_line()
-        outer = set(self.scope)
+        mark = len(self.defined) - len(params)
         block = Block(params)
         self.block(block)
-        self.scope = {name: v for name, v in self.scope.items() if name in outer and v not in params}
+        for name in self.defined[mark:]:
+            del self.scope[name]
+        del self.defined[mark:]
         return block
 
     # ------------------------------------------------------------------------------------------- nodes

@@ -66,6 +66,7 @@ class Printer:
         self._spans = spans
         self._names: dict[Value, str] = {}
         self._taken: set[str] = set()
+        self._tried: dict[str, int] = {}  # the last number each hint was tried with
         self._unnamed = 0
         self._symbols: dict[str, str] = {}
 
@@ -79,10 +80,11 @@ class Printer:
                 hint, self._unnamed = str(self._unnamed), self._unnamed + 1
             elif hint[0].isdigit():
                 hint = f"_{hint}"
-            name, k = hint, 0
+            name, k = hint, self._tried.get(hint, 0)
             while name in self._taken:
                 k += 1
                 name = f"{hint}_{k}"
+            self._tried[hint] = k
             self._taken.add(name)
             self._names[v] = f"%{name}"
         return self._names[v]

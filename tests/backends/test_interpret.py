@@ -9,6 +9,7 @@ from lms.backends.interpret import run
 from lms.core.errors import LmsError, ShapeError, StagingTypeError
 from lms.core.ir import Program
 from lms.core.parse_text import parse_program
+from lms.core.primitives.control import ERRORS
 from lms.core.types import ArrayType, Dim, Scalar, bool_, f32, f64, i8, i64, symbol, u8
 from tests.support.build import Emit, vector
 from tests.support.programs import SAMPLES, Sample, check
@@ -144,6 +145,18 @@ def g(%x: f64) -> (f64) {
 """)
     with pytest.raises(LmsError, match="vjp of 'g' is not expanded: differentiate the program first"):
         run(program, (1.0,))
+
+
+@pytest.mark.parametrize("error", sorted(ERRORS))
+def test_every_error_a_check_may_raise(error: str) -> None:
+    e = Emit()
+    with e.function("f", bool_, names="ok") as f:
+        e.branch(e.not_(*f.body.params), lambda: e.check(*f.body.params, error=error, message="too bad"), lambda: None)
+        e.ret(f)
+    assert run(e.program, (True,)) == ()
+    with pytest.raises(ERRORS[error], match="too bad") as found:
+        run(e.program, (False,))
+    assert type(found.value) is ERRORS[error]
 
 
 def wrong(x: Any) -> Any:
