@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import enum
 import inspect
+import linecache
 import operator
 import re
 import sys
@@ -94,7 +95,7 @@ class Signature:
                 continue
         self.annotations = {k: resolve(p.annotation, names) for k, p in self.signature.parameters.items()}
         self.result = resolve(self.signature.return_annotation, names)
-        self.span = Span(code.co_filename, code.co_firstlineno) if code else None
+        self.span = definition(code) if code else None
 
     def positional(self, values: Sequence[Any], further: Sequence[str], name: str) -> Signature:
         """The signature of something that takes `values` as this function would, then `further` arguments, all by position."""
@@ -146,10 +147,10 @@ class Signature:
             kind = self.signature.parameters[name].kind
             if kind is inspect.Parameter.VAR_POSITIONAL:
                 parts = tuple(classify(v, annotation, f"{name}[{k}]", bound) for k, v in enumerate(value))
-                bound.spec[name] = trees.Tree(tuple, tuple(range(len(parts))), parts)  # type: ignore[arg-type]  # leaves are specs here
+                bound.spec[name] = trees.Tree(tuple, tuple(range(len(parts))), parts)
             elif kind is inspect.Parameter.VAR_KEYWORD:
                 parts = tuple(classify(v, annotation, f"{name}[{k!r}]", bound) for k, v in value.items())
-                bound.spec[name] = trees.Tree(dict, tuple(value), parts)  # type: ignore[arg-type]  # the same
+                bound.spec[name] = trees.Tree(dict, tuple(value), parts)
             else:
                 bound.spec[name] = classify(value, annotation, name, bound)
         return bound
@@ -158,8 +159,15 @@ class Signature:
         """The positional and keyword arguments of the function, staged leaves replaced by `leaves`."""
         rest = iter(leaves)
         values = {name: build(spec, rest) for name, spec in bound.spec.items()}
-        arguments = inspect.BoundArguments(self.signature, values)  # type: ignore[arg-type]  # it keeps the order it is given
+        arguments = inspect.BoundArguments(self.signature, values)
         return arguments.args, arguments.kwargs
+
+
+def definition(code: types.CodeType) -> Span:
+    """The line of a function's `def`, below its decorators."""
+    lines = [] if code.co_name == "<lambda>" else linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :]
+    below = next((k for k, line in enumerate(lines) if line.lstrip().startswith(("def ", "async def "))), 0)
+    return Span(code.co_filename, code.co_firstlineno + below)
 
 
 def resolve(annotation: Any, names: Mapping[str, Any]) -> Any:
@@ -389,7 +397,7 @@ def _is_number(x: Any, t: Scalar) -> bool:
     if found is None or getattr(x, "ndim", 0) or (isinstance(x, Rep) and not isinstance(x.type, Scalar)):
         return False
     if t.kind in "iu" and isinstance(x, int | np.integer) and not isinstance(x, bool):
-        info = np.iinfo(t.dtype)
+        info = np.iinfo(str(t.dtype))
         if not info.min <= int(x) <= info.max:
             raise StagingError(f"{x} does not fit in {t}", here())
     order = "biufc"

@@ -13,7 +13,7 @@ from typing import Any
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 SECTION = re.compile(
-    r"^### (?P<title>[^\n]*)\n(?P<lead>[^#`]*)```python\n(?P<code>.*?)```\n\n```text\n(?P<message>.*?)```\n\n"
+    r"^### (?P<title>[^\n]*)\n(?:(?!```|###).)*```python\n(?P<code>.*?)```\n\n```text\n(?P<message>.*?)```\n\n"
     r"Instead:\n\n```python\n(?P<cure>.*?)```\n",
     re.MULTILINE | re.DOTALL,
 )

@@ -50,8 +50,15 @@ def flipped(data: bytes) -> bytes:
     return bytes(broken)
 
 
-@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[: len(data) // 2], flipped, lambda data: b"not ours" * 100],
-                         ids=["emptied", "cut", "flipped", "replaced"])
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "emptied": lambda data: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "flipped": flipped,
+    "replaced": lambda data: b"not ours" * 100,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_corrupted_cache_file(program: Path, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     cache = tmp_path / "cache"
     assert run(program, cache) == ANSWER
