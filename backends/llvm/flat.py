@@ -56,7 +56,7 @@ def caller(module: Module, code: jit.Code, sites: Sites) -> Callable[[Sequence[A
         try:
             status = main(at, slots, results)
         except BaseException as raised:  # the poll leaves Ctrl-C pending, which ctypes then raises here
-            status, error = 1, raised
+            status, error = 1, raised.with_traceback(raised.__traceback__ and raised.__traceback__.tb_next)
         if status:
             raised_by = sites.fail(at, error)
             finish(at)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,8 @@ from lms.core.types import ArrayType, Scalar, SumType, Type
 
 from .abi import NODE_FIELDS, offsets
 
+_MEMORY = memoryview((ctypes.c_ubyte * (1 << 62)).from_address(0)).cast("B")  # so that an address is an index
+_TAG = struct.Struct("<i")
 LENT = -1  # the count of references of nodes that the caller owns
 
 _FORMATS = {"bool": "?7x", "i8": "b7x", "i16": "h6x", "i32": "i4x", "i64": "q",
@@ -41,16 +42,26 @@ class _Shape:
         self.types = tuple(f for _, f in t.constructors[tag].fields)
         self.struct = struct.Struct("<qii" + "".join(map(_format, self.types)))
         self.size = NODE_FIELDS + 8 * offsets(self.types)[-1]
+        self.records: list[tuple[int, int, SumType]] = []  # fields that are records: which, where among the values, of what type
+        self.others: list[tuple[int, int, int, Type]] = []  # the rest: which, from where to where among the values, of what type
+        k = 0
+        for i, f in enumerate(self.types):
+            if isinstance(f, SumType):
+                self.records.append((i, k, f))
+            else:
+                self.others.append((i, k, k + _width(f), f))
+            k += _width(f)
         self.plain = all(isinstance(f, SumType) or (isinstance(f, Scalar) and not f.is_complex) for f in self.types)
 
 
-def _shapes(t: SumType) -> list[_Shape]:
-    return _shapes_of(t, t.constructors)
+class _Shapes(dict[str, list[_Shape]]):
+    """The shapes of the sums that one record is made of, by the sum's name."""
 
-
-@lru_cache(maxsize=256)
-def _shapes_of(t: SumType, constructors: tuple[Any, ...]) -> list[_Shape]:
-    return [_Shape(t, tag) for tag in range(len(constructors))]
+    def of(self, t: SumType) -> list[_Shape]:
+        found = self.get(t.name)
+        if found is None:
+            found = self[t.name] = [_Shape(t, tag) for tag in range(len(t.constructors))]
+        return found
 
 
 def _scalar(t: Scalar, value: Any) -> tuple[Any, ...]:
@@ -69,59 +80,62 @@ class Packed:
     """A record in memory of ours, which lives as long as this object. `address` is its node."""
 
     def __init__(self, record: Record) -> None:
-        found: dict[int, tuple[Record, _Shape, int]] = {}
+        shapes = _Shapes()
+        places: dict[int, int] = {}
+        nodes: list[tuple[Record, _Shape]] = []
         work, total = [record], 0
         while work:
             node = work.pop()
-            if id(node) in found:
+            if id(node) in places:
                 continue
-            shape = _shapes(node.type)[node.tag]
-            found[id(node)] = node, shape, total
+            shape = shapes.of(node.type)[node.tag]
+            places[id(node)] = total
+            nodes.append((node, shape))
             total += shape.size
-            work.extend(f for f in node.fields if isinstance(f, Record))
+            for i, _, _ in shape.records:
+                work.append(node.fields[i])
         self._memory = ctypes.create_string_buffer(total + 16)
         base = (ctypes.addressof(self._memory) + 15) & ~15
-        shift = base - ctypes.addressof(self._memory)
-        self._keep = [node for node, shape, _ in found.values() if not shape.plain]
-        for node, shape, at in found.values():
+        memory, at = memoryview(self._memory), base - ctypes.addressof(self._memory)
+        self._keep = [node for node, shape in nodes if not shape.plain]  # their arrays are lent
+        for node, shape in nodes:
             values: list[Any] = []
             for t, f in zip(shape.types, node.fields, strict=True):
                 if isinstance(t, SumType):
-                    values.append(base + found[id(f)][2])
-                elif isinstance(t, Scalar):
-                    values.extend(_scalar(t, f))
+                    values.append(base + places[id(f)])
+                elif isinstance(t, ArrayType):
+                    values += _array(t, f)
                 else:
-                    assert isinstance(t, ArrayType)
-                    values.extend(_array(t, f))
-            shape.struct.pack_into(self._memory, at + shift, LENT, node.tag, 0, *values)
+                    assert isinstance(t, Scalar)
+                    values += _scalar(t, f)
+            shape.struct.pack_into(memory, at, LENT, node.tag, 0, *values)
+            at += shape.size
         self.address = base
 
 
 def unpack(t: SumType, address: int) -> Record:
     """The record whose node lies at an address, copied out. A node met twice is one `Record`."""
+    shapes = _Shapes()
     found: dict[int, Record] = {}
-    work = [(t, address)]
     waiting: list[tuple[Record, _Shape, tuple[Any, ...]]] = []
+    work = [(t, address)]
     while work:
         kind, at = work.pop()
         if at in found:
             continue
-        tag = ctypes.c_int32.from_address(at + 8).value
-        shape = _shapes(kind)[tag]
-        values = shape.struct.unpack(ctypes.string_at(at, shape.size))[3:]
+        (tag,) = _TAG.unpack_from(_MEMORY, at + 8)
+        shape = shapes.of(kind)[tag]
+        values = shape.struct.unpack_from(_MEMORY, at)[3:]
         found[at] = node = Record(kind, tag, ())
         waiting.append((node, shape, values))
-        k = 0
-        for f in shape.types:
-            if isinstance(f, SumType):
-                work.append((f, values[k]))
-            k += _width(f)
+        for _, k, inner in shape.records:
+            work.append((inner, values[k]))
     for node, shape, values in waiting:
-        fields, k = [], 0
-        for f in shape.types:
-            part = values[k:k + _width(f)]
-            fields.append(found[part[0]] if isinstance(f, SumType) else _value(f, part))
-            k += _width(f)
+        fields: list[Any] = [None] * len(shape.types)
+        for i, k, _ in shape.records:
+            fields[i] = found[values[k]]
+        for i, low, high, f in shape.others:
+            fields[i] = _value(f, values[low:high])
         node.fields = tuple(fields)
     return found[address]
 
@@ -172,7 +186,7 @@ def _copied_memory(dtype: np.dtype[Any], data: int, shape: tuple[int, ...], step
 def read(types: Sequence[Type], address: int) -> list[Any]:
     """The values whose slots lie in a row at an address, copied out."""
     layout = struct.Struct("<" + "".join(map(_format, types)))
-    parts = layout.unpack(ctypes.string_at(address, layout.size))
+    parts = layout.unpack_from(_MEMORY, address)
     out, k = [], 0
     for t in types:
         out.append(_value(t, parts[k:k + _width(t)]))
@@ -195,6 +209,5 @@ def write(types: Sequence[Type], values: Sequence[Any], address: int) -> list[An
         else:
             assert isinstance(t, Scalar)
             parts.extend(_scalar(t, value))
-    memory = (ctypes.c_char * layout.size).from_address(address)
-    layout.pack_into(memory, 0, *parts)
+    layout.pack_into(_MEMORY, address, *parts)
     return keep

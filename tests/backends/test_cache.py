@@ -83,7 +83,8 @@ def test_a_damaged_file_is_compiled_again(place: Path, compiled: list[str], dama
 
 
 def test_an_object_that_no_longer_links_is_compiled_again(place: Path, compiled: list[str]) -> None:
-    wrong = jit.object_code(jit.optimise("declare i64 @gone()\ndefine i64 @answer() {\n  %x = call i64 @gone()\n  ret i64 %x\n}\n"))
+    wrong = jit.object_code(jit.optimise("declare i64 @gone()\n"
+                                         "define i64 @answer() {\n  %x = call i64 @gone()\n  ret i64 %x\n}\n"))
     cache.object_code(TEXT)
     cache._write(objects(place)[0], wrong)
     forget()

@@ -36,7 +36,8 @@ def test_invalid_text_is_a_compile_error() -> None:
 
 def test_a_missing_symbol_is_named_before_anything_is_linked() -> None:
     with pytest.raises(jit.MissingSymbol, match="^nowhere_to_be_found$"):
-        linked("declare void @nowhere_to_be_found()\ndefine void @f() {\n  call void @nowhere_to_be_found()\n  ret void\n}\n", "f")
+        linked("declare void @nowhere_to_be_found()\n"
+               "define void @f() {\n  call void @nowhere_to_be_found()\n  ret void\n}\n", "f")
 
 
 def test_undefined_names_of_an_object() -> None:
