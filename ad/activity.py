@@ -144,6 +144,10 @@ class Activities:
                         self._changed = True
 
     def _call(self, a: Activity, node: Node) -> None:
+        if "halves" in node.attrs:  # a rule of the user's says what depends on what
+            for v in node.results if any(self._is(a, v) for v in node.operands) else ():
+                self._mark(a, v)
+            return
         key = node.attrs["callee"], frozenset(k for k, v in enumerate(node.operands) if self._is(a, v))
         inner = self._known.get(key) or self._start(key)
         for k in inner.results:

@@ -27,9 +27,20 @@ Argnums = int | str | Sequence[int | str]
 def plain(f: Callable[..., Any]) -> tuple[Callable[..., Any], Signature]:
     """What is run to stage a function, staged already or not, and its signature."""
     signature = getattr(f, "signature", None)
-    if isinstance(signature, Signature):
-        return f.body, signature  # type: ignore[attr-defined]  # what is staged has both
-    return f, Signature(f)
+    if not isinstance(signature, Signature):
+        return f, Signature(f)
+    staged: Any = f
+    return staged.body if staged.rule is None else _ruled(staged), signature
+
+
+def _ruled(staged: Any) -> Callable[..., Any]:
+    """A function whose body is a call of one with a derivative of its own; always the same one."""
+
+    def body(*args: Any, **kwargs: Any) -> Any:
+        return staged(*args, **kwargs)
+
+    made: Callable[..., Any] = staged.__dict__.setdefault("_ruled", functools.wraps(staged.unstaged)(body))
+    return made
 
 
 def prepare(f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Call, Signature]:
@@ -109,8 +120,9 @@ def _seed_one(call: Call, signature: Signature, has_aux: bool) -> list[Value]:
     first = call.types[0] if call.types else None
     floats = [t for t in call.types if is_differentiable(t)]
     if not (isinstance(first, Scalar) and first.is_float) or (len(call.types) > 1 and not has_aux):
-        raise StagingTypeError(f"grad takes a function whose result is one float; {signature.name} gives {_shown(call.types)}",
-                               here(), fix="sum it up, or use `lms.vjp`; with `has_aux=True` the float may come with something else")
+        raise StagingTypeError(
+            f"grad takes a function whose result is one float; {signature.name} gives {_shown(call.types)}", here(),
+            fix="sum it up, or use `lms.vjp`; with `has_aux=True` the float may come with something else")
     return [_zero(call, t, k) if k else current().const(1.0, first) for k, t in enumerate(floats)]
 
 

@@ -48,6 +48,8 @@ def is_active_call(s: Sweep, node: Node) -> bool:
     """Whether a call has a backward half."""
     if not any(v in s.activity for v in node.operands):
         return False
+    if "halves" in node.attrs:
+        return True
     a = _call_activity(s, node)
     return bool(a.results or a.touched)
 
@@ -96,8 +98,8 @@ def _make_pair(s: Sweep, key: PairKey, a: Activity) -> None:
         b.provisional.discard(first.body)
     outer, b.scopes = b.scopes, []  # nothing around a function is at hand
     crossing = Crossing(inner, first.body, second.body)
-    _keep_frame(b, crossing, frame, first.body)
-    crossing.close(lambda: [_field(b, second.body.params[0], k, v) for k, v in enumerate(crossing.saved)])
+    keep_frame(b, crossing, frame, first.body)
+    crossing.close(lambda: [read_frame(b, second.body.params[0], k, v) for k, v in enumerate(crossing.saved)])
     b.scopes = outer
     inner.drop_snapshots(first, second)
 
@@ -109,7 +111,7 @@ def _results(s: Sweep, a: Activity) -> tuple[list[int], list[int]]:
     return [k for k in active if k not in handles], handles
 
 
-def _keep_frame(b: Builder, crossing: Crossing, frame: SumType, block: Block) -> None:
+def keep_frame(b: Builder, crossing: Crossing, frame: SumType, block: Block) -> None:
     """State the fields of an activation's record, and return one from the forward function."""
     fields = tuple((v.name or f"v{k}", _unsized(v.type)) for k, v in enumerate(crossing.saved))
     frame.constructors = (Constructor("none", ()), Constructor("frame", fields))
@@ -122,13 +124,35 @@ def _unsized(t: Type) -> Type:
     return ArrayType(t.dtype, tuple(fresh_symbol() for _ in t.dims), t.layout) if isinstance(t, ArrayType) else t
 
 
-def _field(b: Builder, frame: Value, k: int, like: Value) -> Value:
+def read_frame(b: Builder, frame: Value, k: int, like: Value) -> Value:
     dims = {"dims": like.type.dims} if isinstance(like.type, ArrayType) else {}
     return b.emit1(p.record.project, frame, tag=1, field=k, name=like.name, **dims)
 
 
+def ruled(s: Sweep, node: Node) -> Halves:
+    """A call of a function with a rule of the user's: the halves are there already (`custom`)."""
+    b = s.builder
+    first, second = (b.program.functions[name] for name in node.attrs["halves"])
+    new = b.emit(p.control.call, *s.values(node.operands), callee=first.name, names=[v.name for v in node.results],
+                 types=(*(s.type(t) for t in node.attrs["types"]), first.body.results[-1].type))
+    s.bind(node.results, new[:-1])
+    bar = yield
+    floats = [v for v in node.results if is_differentiable(v.type)]
+    found = [bar.take(v) for v in floats]
+    if all(d is None for d in found):
+        return
+    ds = [zero(b, s.value(v)) if d is None else d for v, d in zip(floats, found, strict=True)]
+    wrt = [v for v in node.operands if is_differentiable(v.type)][: len(second.body.results)]
+    out = b.emit(p.control.call, new[-1], *ds, callee=second.name, types=tuple(s.type(v.type) for v in wrt))
+    for v, d in zip(wrt, out, strict=True):
+        bar.add(v, d)
+
+
 def call(s: Sweep, node: Node) -> Halves:
     """A call of the forward function, and one of the backward function with the record the first has left."""
+    if "halves" in node.attrs:
+        yield from ruled(s, node)
+        return
     b, pair = s.builder, pair_of(s, node)
     shadows = [s.shadow(node.operands[k]) for k in pair.handles]
     types = [s.type(t) for t in node.attrs["types"]]

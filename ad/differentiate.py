@@ -37,6 +37,9 @@ class Differentiate:
             for node in ready:
                 (reverse if node.op is p.control.vjp else forward).expand(node)
             declare_writes(program)
+        for function in program.functions.values():
+            for node in walk(function.body):
+                node.attrs.pop("halves", None)  # rules have done their work
         return program
 
 

@@ -243,7 +243,34 @@ class _Forward(Replay):
         self.dots = outer
         return new
 
+    def _ruled(self, node: Node) -> None:
+        """A call of a function with a rule of the user's: for one float result the rule gives the partial derivatives."""
+        b = self.builder
+        first, second = (b.program.functions[name] for name in node.attrs["halves"])
+        floats = [v for v in node.results if is_differentiable(v.type)]
+        if len(floats) != 1 or not isinstance(floats[0].type, Scalar):
+            raise StagingError(f"{node.attrs['callee']} has a derivative for reverse mode only, and gives more than one float",
+                               node.span, fix="differentiate it in reverse mode (`lms.grad`, `lms.vjp`)")
+        types = (*map(self.type, node.attrs["types"]), first.body.results[-1].type)
+        *new, frame = b.emit(p.control.call, *self.values(node.operands), callee=first.name, types=types)
+        self.bind(node.results, new)
+        wrt = [v for v in node.operands if is_differentiable(v.type)][: len(second.body.results)]
+        partials = b.emit(p.control.call, frame, b.const(1.0, floats[0].type), callee=second.name,
+                          types=tuple(self.type(v.type) for v in wrt))
+        terms = [self._inner(partial, self.dots[v]) for v, partial in zip(wrt, partials, strict=True) if v in self.dots]
+        if terms:
+            self.dots[floats[0]] = self._sum(terms)
+
+    def _inner(self, x: Value, y: Value) -> Value:
+        b = self.builder
+        product = b.emit1(p.scalar.mul, x, y)
+        rank = x.type.rank if isinstance(x.type, ArrayType) else 0
+        return b.emit1(_a.reduce_sum, product, axes=tuple(range(rank)), fast=True) if rank else product
+
     def _call(self, node: Node) -> None:
+        if "halves" in node.attrs:
+            self._ruled(node)
+            return
         key = frozenset(k for k, v in enumerate(node.operands) if v in self.activity)
         callee = node.attrs["callee"]
         a = self.mode.activities.of(callee, key)

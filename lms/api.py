@@ -96,7 +96,7 @@ class Staged(NativeCallable, Generic[P, R]):
 
     def plainly(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """A call without staging."""
-        return self.unstaged(*args, **kwargs)  # type: ignore[call-arg]  # as the caller passes them
+        return self.unstaged(*args, **kwargs)
 
     def _outside(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         bound = self.signature.bind(args, kwargs)
@@ -173,8 +173,9 @@ class Staged(NativeCallable, Generic[P, R]):
         return f"<staged {self.signature.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if _by_name_or_none(self.__module__, self.__qualname__) is self:
-            return _by_name, (self.__module__, self.__qualname__)
+        place = self.__module__, getattr(self, "__qualname__", "")
+        if _by_name_or_none(*place) is self:
+            return _by_name, place
         return staged, (self.unstaged, self.options)
 
     def __copy__(self) -> Staged[P, R]:

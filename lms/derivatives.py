@@ -10,11 +10,14 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from lms.ad import api as ad
+from lms.ad.continuations import check_form
 from lms.core.builder import staging
+from lms.core.errors import StagingTypeError, here
 from lms.staging import trees
 from lms.staging.arguments import Signature
 
-from .api import Options, Staged, staged
+from .api import Staged, staged
+from .specialization import Options
 
 _staged: WeakKeyDictionary[Any, Staged[..., Any]] = WeakKeyDictionary()
 
@@ -79,10 +82,11 @@ def grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, ha
     return _derived(grad, ad.grad, f, {"argnums": argnums, "has_aux": has_aux})  # type: ignore[no-any-return]  # a callable
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def value_and_grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0,
+                   has_aux: bool = False) -> Callable[..., Any]:
     """As `grad`, but gives the value too: (value, gradient), or ((value, something else), gradient)."""
-    return _derived(value_and_grad, ad.value_and_grad, f,  # type: ignore[no-any-return]  # a callable
-                    {"argnums": argnums, "has_aux": has_aux})
+    settings = {"argnums": argnums, "has_aux": has_aux}
+    return _derived(value_and_grad, ad.value_and_grad, f, settings)  # type: ignore[no-any-return]  # a callable
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -142,6 +146,30 @@ def _backward(s: Staged[..., Any], n: int, primals: tuple[Any, ...]) -> Staged[.
     return known[key]
 
 
+def derivative(f: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a staged function a derivative of its own: a generator with its parameters, and one `yield`.
+
+    What is yielded is the function's result, what comes back its cotangent; the rule returns a cotangent for every argument
+    that is staged, None for "no gradient". Raises `StagingError` for another form.
+
+        @lms.derivative(clip)
+        def _clip(x):
+            dz = yield clip(x)
+            return dz
+    """
+    if not isinstance(f, Staged):
+        raise StagingTypeError(f"{f!r} is not a staged function, so it has no derivative of its own", here(),
+                               fix="decorate it with @lms.stage")
+
+    def register(rule: Callable[..., Any]) -> Callable[..., Any]:
+        check_form(rule)
+        f.rule = rule
+        f.__dict__.pop("_derived", None)
+        return rule
+
+    return register
+
+
 def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """The Hessian of a function with a float result, times a vector: the derivative of its gradient in a direction."""
     n = len(tuple(primals))
@@ -152,11 +180,12 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
 
 
 def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
-    """The derivative of every element of the result by every element of one argument: an array of both shapes, one after the other."""
+    """The derivative of every element of the result by every element of one argument; the argument's axes come last."""
     if staging():
         return _jacobian(f, argnums)
     s = as_staged(f)
-    return Derived(jacobian, s, {"argnums": argnums}, _jacobian(s, argnums), s.signature.returning(f"jacobian({s.signature.name})"))
+    signature = s.signature.returning(f"jacobian({s.signature.name})")
+    return Derived(jacobian, s, {"argnums": argnums}, _jacobian(s, argnums), signature)
 
 
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:

@@ -154,9 +154,10 @@ def reachable(program: Program) -> set[str]:
     found, work = {program.entry}, [program.entry]
     while work:
         for node in walk(program.functions[work.pop()].body):
-            if node.op in CALLS and node.attrs["callee"] not in found:
-                found.add(node.attrs["callee"])
-                work.append(node.attrs["callee"])
+            for name in (node.attrs["callee"], *node.attrs.get("halves", ())) if node.op in CALLS else ():
+                if name not in found:
+                    found.add(name)
+                    work.append(name)
     return found
 
 

@@ -17,9 +17,14 @@ from .rewrite import same_shape_class
 SMALL = 40  # nodes
 
 
+def callees(function: Function) -> list[str]:
+    """The functions that a function calls, or may call once it is differentiated."""
+    return [name for n in walk(function.body) if n.op in CALLS for name in (n.attrs["callee"], *n.attrs.get("halves", ()))]
+
+
 def cycles(program: Program) -> set[str]:
     """The functions that may call themselves, through others or not."""
-    calls = {name: {n.attrs["callee"] for n in walk(f.body) if n.op in CALLS} for name, f in program.functions.items()}
+    calls = {name: set(callees(f)) for name, f in program.functions.items()}
     found: set[str] = set()
     for name in calls:
         seen: set[str] = set()
@@ -46,7 +51,7 @@ def order(program: Program) -> list[str]:
         elif name not in seen:
             seen.add(name)
             work.append((name, True))
-            work.extend((n.attrs["callee"], False) for n in walk(program.functions[name].body) if n.op in CALLS)
+            work.extend((callee, False) for callee in callees(program.functions[name]))
     return list(done)
 
 
@@ -58,7 +63,9 @@ class _Inliner(Replay):
         self.chosen = chosen
 
     def node(self, node: Node) -> None:
-        callee = self.chosen.get(node.attrs["callee"]) if node.op is p.control.call else None
+        # a call with a derivative of its own stays one until it is differentiated
+        known = node.op is p.control.call and "halves" not in node.attrs
+        callee = self.chosen.get(node.attrs["callee"]) if known else None
         if callee is None:
             super().node(node)
             return
@@ -136,7 +143,7 @@ class Inline:
             for node in walk(function.body):
                 if node.op in CALLS:
                     uses[node.attrs["callee"]] += 1
-                    if node.op is not p.control.call:
+                    if node.op is not p.control.call or "halves" in node.attrs:
                         differentiated.add(node.attrs["callee"])
         chosen: dict[str, Function] = {}
         for name in order(program):

@@ -1,0 +1,175 @@
+"""A user's own rule for a staged function: `@lms.derivative(f)`.
+
+The rule is staged where the function is called: what stands before its `yield` becomes a function that runs `f` and leaves
+a record, what stands after it a function from that record and the cotangents of the results to those of the arguments. The
+call says which two they are (`halves`); differentiation calls them, and otherwise they are never run. Both are ordinary
+functions, so derivatives of derivatives are theirs, and the rule's again where it calls `f`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from lms.core import primitives as p
+from lms.core.builder import current
+from lms.core.errors import StagingError, StagingTypeError, here
+from lms.core.ir import Function, Value, free_values
+from lms.core.types import ArrayType, Scalar, SumType, Type, is_differentiable
+from lms.staging import functions, results, shapes, trees
+from lms.staging.arguments import Later, Signature
+from lms.staging.functions import Call
+from lms.staging.joins import describe
+from lms.staging.rep import Rep, lift_value
+from lms.staging.tracer import tracer
+
+from .calls import keep_frame, read_frame
+from .continuations import Rule, resume, start
+from .cotangents import zero
+from .residuals import Crossing
+
+
+def call(function: Callable[..., Any], signature: Signature, rule: Rule, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """A call of a function with a rule, from staged code."""
+    made = functions.prepare(function, signature, args, kwargs)
+    halves = _halves(made, signature, rule)
+    out = current().emit(p.control.call, *made.operands, callee=made.function.name, types=made.types, halves=halves)
+    return made.rebuild(out)
+
+
+def _halves(made: Call, signature: Signature, rule: Rule) -> tuple[str, str]:
+    """The names of the two functions, staged now unless they have been. The rule itself may call the function."""
+    known: dict[Any, tuple[str, str]] = tracer().memo.setdefault("rules", {})
+    key = made.function.name, rule
+    if key not in known:
+        _stage(made, signature, rule, known, key)
+    return known[key]
+
+
+class _Opened:
+    """What `Crossing` asks of a sweep: nothing here is known to be repeatable."""
+
+    def __init__(self) -> None:
+        self.builder = current()
+        self.repeatable: set[Value] = set()
+        self.shadow_values: set[Value] = set()
+
+
+def _stage(made: Call, signature: Signature, rule: Rule, known: dict[Any, tuple[str, str]], key: Any) -> None:
+    b, primal, name = tracer(), made.function, signature.name
+    if primal.mut:
+        raise StagingError(f"{name} has a derivative of its own, so it may not write to its arguments", here())
+    frame = SumType(f"{primal.name}.rule.{len(known)}")
+    floats = [t for t in _types(made.result) if is_differentiable(t)]
+    params = primal.body.params[: len(made.arguments)]
+    with b.function(f"{primal.name}_pullback", [frame, *floats], ["frame"], span=primal.span) as second:
+        with b.function(f"{primal.name}_ruled", [v.type for v in params], [v.name for v in params], span=primal.span) as first:
+            known[key] = first.name, second.name
+            # the rule reads its arguments later, when the caller may have written to them
+            steady = [b.emit1(p.array.copy, v) if isinstance(v.type, ArrayType) else v for v in first.body.params]
+            arguments, keywords = signature.arguments(made.bound, list(map(Rep, steady)))
+            steps = rule(*arguments, **keywords)
+            out = start(steps, name)
+            values, spec = results.collect(out, made.result, name)
+            if [_shapeless(v.type) for v in values] != [_shapeless(t) for t in _types(made.result)]:
+                raise StagingTypeError(f"the rule of {name} yields {describe(out)}, and {name} gives {_shown(made.result)}",
+                                       here(), fix=f"yield what {name} gives: `yield {name}(...)`")
+            first.body.results = tuple(values)
+        b.provisional.add(first.body)
+        found = resume(steps, _cotangent(spec, map(Rep, second.body.params[1:])), len(made.bound.spec) - _known(made), name)
+        second.body.results = tuple(_returned(made, found, first.body.params, name))
+        b.provisional.discard(first.body)
+    outer, b.scopes = b.scopes, []
+    crossing = Crossing(_Opened(), first.body, second.body)  # type: ignore[arg-type]  # it asks for no more
+    keep_frame(b, crossing, frame, first.body)
+    crossing.close(lambda: [read_frame(b, second.body.params[0], k, v) for k, v in enumerate(crossing.saved)])
+    b.scopes = outer
+    b.lift(first)
+    _take_the_same(made, first, b.operands(first.name), name)
+    if free_values(second.body):
+        raise StagingError(f"the derivative of {name} uses a staged value that is not its own", here(),
+                           fix=f"pass it to {name} as an argument")
+
+
+def _take_the_same(made: Call, first: Function, captured: Sequence[Value], name: str) -> None:
+    """Let the first half take what the function itself captures, in the same order."""
+    n = len(made.arguments)
+    wanted = made.operands[n:]
+    if not set(captured) <= set(wanted):
+        raise StagingError(f"the derivative of {name} uses a staged value that is not its own", here(),
+                           fix=f"pass it to {name} as an argument")
+    mine = dict(zip(captured, first.body.params[n:], strict=True))
+    extra = tuple(mine.get(v) or Value(v.type, v.name, block=first.body) for v in wanted)
+    first.body.params = (*first.body.params[:n], *extra)
+
+
+def _types(spec: Any) -> list[Type]:
+    return list(results.leaf_types(spec))
+
+
+def _shapeless(t: Type) -> Any:
+    return (t.dtype, t.rank) if isinstance(t, ArrayType) else t
+
+
+def _shown(spec: Any) -> str:
+    return ", ".join(map(str, _types(spec))) or "nothing"
+
+
+def _cotangent(spec: Any, rest: Iterator[Any]) -> Any:
+    """The cotangent of a result, as the rule gets it: a container like the result, None for what is no float."""
+    if isinstance(spec, Later):
+        return next(rest) if is_differentiable(spec.type) else None
+    if isinstance(spec, trees.Tree):
+        return trees.rebuild(spec.cls, spec.keys, [_cotangent(part, rest) for part in spec.parts], spec.extra)
+    return None
+
+
+def _known(made: Call) -> int:
+    """How many arguments are known now, and take no cotangent."""
+    return sum(not any(True for _ in _leaves(spec)) for spec in made.bound.spec.values())
+
+
+def _leaves(spec: Any) -> Iterator[Later]:
+    if isinstance(spec, Later):
+        yield spec
+    elif isinstance(spec, trees.Tree):
+        for part in spec.parts:
+            yield from _leaves(part)
+
+
+def _returned(made: Call, found: Sequence[Any], arguments: Sequence[Value], name: str) -> Iterator[Value]:
+    """A cotangent for every float leaf of the arguments, a zero where the rule gives None."""
+    params = iter(arguments)
+    given = iter(found)
+    for parameter, spec in made.bound.spec.items():
+        leaves = list(_leaves(spec))
+        if not leaves:
+            continue
+        flat = _flattened(spec, next(given))
+        for x, v in zip(flat, params, strict=False):
+            if is_differentiable(v.type):
+                yield _converted(x, v, parameter, name)
+
+
+def _flattened(spec: Any, x: Any) -> list[Any]:
+    if isinstance(spec, Later):
+        return [x]
+    if not isinstance(spec, trees.Tree):
+        return []
+    found = trees.children(x)
+    parts = found[2] if found is not None else [None] * len(spec.parts)
+    return [leaf for part, y in zip(spec.parts, parts, strict=True) for leaf in _flattened(part, y)]
+
+
+def _converted(x: Any, like: Value, parameter: str, name: str) -> Value:
+    """A cotangent of the type of the argument; sizes that may differ are checked when the program runs."""
+    t = like.type
+    if x is None:
+        return zero(current(), like)
+    v = lift_value(x, t if isinstance(t, Scalar) else None)
+    if _shapeless(v.type) != _shapeless(t):
+        raise StagingTypeError(f"the rule of {name} gives {describe(x)} as the cotangent of {parameter!r}, which is {t}", here())
+    return shapes.like(v, like, f"the cotangent of {parameter} in the rule of {name}") if isinstance(t, ArrayType) else v
+
+
+__all__ = ["call"]

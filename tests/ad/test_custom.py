@@ -1,0 +1,147 @@
+"""Derivatives that users write: `@lms.derivative`. The rules here are wrong on purpose, to show that it is they that are used."""
+
+import numpy as np
+import pytest
+
+import lms
+from lms import StagingError
+
+
+@lms.stage
+def cube(x):
+    return x**3
+
+
+@lms.derivative(cube)
+def _cube(x):
+    dz = yield cube(x)
+    return dz * 2 * x * x
+
+
+@lms.stage
+def rounded(x):
+    return np.round(x)
+
+
+@lms.derivative(rounded)
+def _rounded(x):
+    dz = yield rounded(x)
+    return dz  # one argument: no tuple is needed
+
+
+@lms.stage
+def dot(x, y, times: int):
+    return np.sum(x * y) * times
+
+
+@lms.derivative(dot)
+def _dot(x, y, times):
+    dz = yield dot(x, y, times)
+    return dz * y * 10.0 * times, None  # `times` is known now: it takes no cotangent
+
+
+@lms.stage
+def several(x):
+    return x * 2, {"square": x * x, "sign": x > 0}
+
+
+@lms.derivative(several)
+def _several(x):
+    dz = yield several(x)
+    assert dz[1]["sign"] is None
+    return dz[0] * 100 + dz[1]["square"]
+
+
+def test_the_rule_is_used() -> None:
+    assert lms.grad(cube)(2.0) == 8.0
+    assert lms.grad(lambda x: cube(x * x))(2.0) == 2 * 4.0**2 * 4.0
+
+
+def test_derivatives_of_the_rule_are_its_own() -> None:
+    assert lms.grad(lms.grad(cube))(2.0) == 8.0
+    assert lms.grad(lms.grad(lms.grad(cube)))(2.0) == 4.0
+
+
+def test_a_function_without_a_derivative_gets_one() -> None:
+    assert lms.grad(rounded)(1.3) == 1.0
+    assert lms.grad(lambda x: rounded(x * 2.0) * x)(1.3) == pytest.approx(2 * 1.3 + 3.0)
+
+
+def test_forward_mode_asks_the_same_rule() -> None:
+    assert lms.jvp(cube, (2.0,), (1.0,)) == (8.0, 8.0)
+    value, slope = lms.jvp(lambda x: dot(x, x + 1.0, 2), (np.array([1.0, 2.0]),), (np.array([1.0, 0.0]),))
+    assert (value, slope) == (16.0, 40.0)
+
+
+def test_arrays_and_arguments_known_now() -> None:
+    x, y = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    by_x, by_y = lms.grad(dot, (0, 1))(x, y, 2)
+    np.testing.assert_array_equal(by_x, 20.0 * y)
+    np.testing.assert_array_equal(by_y, 0.0 * x)
+
+
+def test_several_results_arrive_as_they_were_given() -> None:
+    assert lms.grad(lambda x: several(x)[0] + 3.0 * several(x)[1]["square"])(1.0) == 103.0
+
+
+def test_inside_loops() -> None:
+    def f(x):
+        s = 0.0
+        for _ in lms.range(3):
+            s += cube(x) * s + 1.0
+        return s
+
+    s, slope = 0.0, 0.0
+    for _ in range(3):
+        slope = slope * (1 + 1.1**3) + s * 2 * 1.1**2
+        s = s + 1.1**3 * s + 1.0
+    assert lms.grad(f)(1.1) == pytest.approx(slope)
+
+
+def test_the_arguments_of_a_rule_are_those_of_the_call() -> None:
+    """What the caller writes afterwards does not reach the backward half."""
+
+    def f(x):
+        y = x.copy()
+        z = dot(y, y, 1)
+        y[0] = 100.0
+        return z + y[1]
+
+    np.testing.assert_array_equal(lms.grad(f)(np.array([1.0, 2.0])), [10.0, 21.0])
+
+
+@pytest.mark.parametrize("rule", ["branch", "twice", "none"])
+def test_a_rule_of_another_form_is_refused(rule: str) -> None:
+    def branch(x):
+        if x:
+            yield x
+
+    def twice(x):
+        dz = yield x
+        dz = yield dz
+        return dz
+
+    def none(x):
+        return x
+
+    with pytest.raises(StagingError, match="exactly one `yield`"):
+        lms.derivative(cube)({"branch": branch, "twice": twice, "none": none}[rule])
+
+
+def test_a_rule_that_gives_too_little_is_refused() -> None:
+    @lms.stage
+    def product(x, y):
+        return x * y
+
+    @lms.derivative(product)
+    def _product(x, y):
+        dz = yield product(x, y)
+        return (dz,)
+
+    with pytest.raises(StagingError, match="returned 1 cotangents for 2"):
+        lms.grad(product)(1.0, 2.0)
+
+
+def test_a_function_that_is_not_staged_takes_no_rule() -> None:
+    with pytest.raises(TypeError, match="not a staged function"):
+        lms.derivative(abs)
