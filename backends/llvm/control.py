@@ -144,7 +144,9 @@ def poll(w: Writer, span: Span | None) -> None:
     go, ask = w.new_label("ok"), w.new_label("ask")
     w.branch(w.op(f"icmp sge i64 {left}, 0"), go, ask, COLD)
     w.start(ask)
-    answer = w.op(f"call i32 @{'lms_outside_poll' if w.module.recursive else 'lms_poll'}(ptr %ctx)")
+    name = "lms_outside_poll" if w.module.recursive else "lms_poll"
+    # as far as the program can see it writes to the context alone, so loads may still leave the loop
+    answer = w.op(f"call i32 @{name}(ptr %ctx) memory(argmem: readwrite, inaccessiblemem: readwrite)")
     stop = w.new_label("stop")
     w.branch(w.op(f"icmp eq i32 {answer}, 0"), go, stop, COLD)
     w.start(stop)

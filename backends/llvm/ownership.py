@@ -103,7 +103,7 @@ class Ownership:
     def _define(self, node: Node, k: int, v: Value) -> bool:
         """Note what keeps a result alive; whether it owns its reference."""
         bases: tuple[Value, ...] | None = None
-        if node.op in _VIEWS or node.op is p.array.project:
+        if node.op in _VIEWS or node.op is p.record.project:
             bases = node.operands[:1]
         elif node.op is p.scalar.select:
             bases = node.operands[1:]
@@ -121,7 +121,7 @@ class Ownership:
 
     def kept(self, node: Node) -> list[int]:
         """The positions of operands a node keeps a reference to."""
-        if node.op is p.array.construct:
+        if node.op is p.record.construct:
             return [k for k, v in enumerate(node.operands) if managed(v.type)]
         if node.op is p.array.store:
             return [1] if managed(node.operands[1].type) else []

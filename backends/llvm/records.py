@@ -28,7 +28,7 @@ def node_bytes(c: Constructor) -> int:
     return (NODE_FIELDS + 8 * offsets(tuple(t for _, t in c.fields))[-1] + 15) // 16 * 16
 
 
-@rule(p.array.construct)
+@rule(p.record.construct)
 def _construct(w: Writer, node: Node) -> Sequence[V]:
     t, tag = node.attrs["type"], node.attrs["tag"]
     c = t.constructors[tag]
@@ -46,13 +46,13 @@ def _construct(w: Writer, node: Node) -> Sequence[V]:
     return [address]
 
 
-@rule(p.array.tag)
+@rule(p.record.tag)
 def _tag(w: Writer, node: Node) -> Sequence[V]:
     header = w.op(f"getelementptr inbounds i8, ptr {w.scalar(node.operands[0])}, i64 8")
     return [w.op(f"zext i32 {w.op(f'load i32, ptr {header}, align 8')} to i64")]
 
 
-@rule(p.array.project)
+@rule(p.record.project)
 def _project(w: Writer, node: Node) -> Sequence[V]:
     t = node.operands[0].type
     assert isinstance(t, SumType)

@@ -14,8 +14,8 @@ from lms.backends.llvm import Options, emit_module, jit
 from lms.backends.llvm.abi import BLOCK, CALLBACKS, CONTEXT, NODE_FIELDS, VALUES, Module, Site, Status, offsets
 from lms.backends.llvm.emit import declaration
 from lms.core.ir import Program
-from lms.core.primitives.array import Record
 from lms.core.primitives.control import ERRORS
+from lms.core.primitives.record import Record
 from lms.core.types import ArrayType, Scalar, SumType, Type
 
 _PROTOTYPES = {"lms_poll": ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p),
@@ -26,20 +26,24 @@ _PROTOTYPES = {"lms_poll": ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p),
 class Native:
     """A compiled program: call it with NumPy values and `Record`s, as the interpreter is called."""
 
-    def __init__(self, program: Program, **options: Any) -> None:
+    def __init__(self, program: Program, edit: Callable[[str], str] = str, exports: Sequence[str] = (),
+                 poison: bool = False, **options: Any) -> None:
         self.module: Module = emit_module(program, Options(**options))
-        self.text = self.module.text + "".join(map(declaration, sorted(self.module.callbacks)))
+        self.text = edit(self.module.text + "".join(map(declaration, sorted(self.module.callbacks))))
         self.optimised = jit.optimise(self.text)
         self.spare = ctypes.c_void_p(None)
         self.polls, self.interrupt_at, self.error = 0, -1, None
         self.callbacks = {name: prototype(getattr(self, f"_{name}")) for name, prototype in _PROTOTYPES.items()}
-        self.code = jit.link(jit.object_code(self.optimised), ["lms_main", "lms_finish", "lms_free"], self._resolve)
+        self._poison = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(poisoned) if poison else None
+        self.code = jit.link(jit.object_code(self.optimised), ["lms_main", "lms_finish", "lms_free", *exports], self._resolve)
         self.main = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 3)(self.code["lms_main"])
         self.finish = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.code["lms_finish"])
         self.free = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.code["lms_free"])
         self.left = 0  # array blocks the last call still held when it came back
 
     def _resolve(self, name: str) -> int | None:
+        if name == "free" and self._poison:
+            return ctypes.cast(self._poison, ctypes.c_void_p).value
         if name == "lms_stack":
             return ctypes.addressof(self.spare)
         if name in CALLBACKS:
@@ -203,6 +207,14 @@ def _read(at: int, dtype: Any, n: int) -> np.ndarray:
 
 def _python(v: Any) -> Any:
     return v.item() if isinstance(v, np.generic) else v
+
+
+def poisoned(raw: int) -> None:
+    """In the place of `free`: overwrite and keep. `raw` is a block's whole memory, with room for header and alignment."""
+    block = (raw + 63) // 64 * 64
+    size = int(_read(block + BLOCK["bytes"], np.int64, 1)[0]) if _read(block, np.int64, 1)[0] == raw else 64
+    if 0 <= size < 1 << 20:
+        ctypes.memset(block + 64, 0xAA, size)
 
 
 def _length(block: int) -> int:

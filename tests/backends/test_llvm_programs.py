@@ -14,7 +14,7 @@ from lms.core import primitives as p
 from lms.core.builder import Builder
 from lms.core.ir import Block, Function, Program, Value
 from lms.core.primitives import Primitive
-from lms.core.primitives.array import Record
+from lms.core.primitives.record import Record
 from lms.core.types import ArrayType, Constructor, Scalar, SumType, Type, bool_, f64, i64, symbol
 
 s, a, c = p.scalar, p.array, p.control
@@ -507,16 +507,16 @@ TREE.constructors = (Constructor("Leaf", (("data", ArrayType(f64, (symbol("k"),)
 
 
 def build_list(b: Build, count: Value) -> Value:
-    nil = b(a.construct, type=LIST, tag=0)
-    return b.loop(0, count, 1, [nil], lambda i, t: (b(a.construct, b(s.convert, i, dtype=f64), t, type=LIST, tag=1),))[0]
+    nil = b(p.record.construct, type=LIST, tag=0)
+    return b.loop(0, count, 1, [nil], lambda i, t: (b(p.record.construct, b(s.convert, i, dtype=f64), t, type=LIST, tag=1),))[0]
 
 
 def test_lists(native: Callable[..., Any]) -> None:
     def make(b: Build) -> None:
         with b.function(i64) as f:
             xs = build_list(b, f.body.params[0])
-            total, rest = b.repeat([0.0, xs], lambda t, r: b(s.eq, b(a.tag, r), 1), lambda t, r: (
-                b(s.add, t, b(a.project, r, tag=1, field=0)), b(a.project, r, tag=1, field=1)))
+            total, rest = b.repeat([0.0, xs], lambda t, r: b(s.eq, b(p.record.tag, r), 1), lambda t, r: (
+                b(s.add, t, b(p.record.project, r, tag=1, field=0)), b(p.record.project, r, tag=1, field=1)))
             f.body.results = (total, xs, rest)
 
     f = check(make, native, (0,), (1,), (10,))
@@ -528,7 +528,7 @@ def test_dropped_lists_are_recycled(native: Callable[..., Any]) -> None:
         with b.function(i64, i64) as f:
             def body(i: Value, t: Value) -> tuple[Value, ...]:
                 xs = build_list(b, f.body.params[0])
-                return (b(s.add, t, b(a.project, xs, tag=1, field=0)),)
+                return (b(s.add, t, b(p.record.project, xs, tag=1, field=0)),)
 
             f.body.results = b.loop(0, f.body.params[1], 1, [0.0], body)
 
@@ -544,20 +544,20 @@ def test_trees(native: Callable[..., Any]) -> None:
             (t,) = f.body.params
 
             def leaf() -> tuple[Value, ...]:
-                data = b(a.project, t, tag=0, field=0, dims=(k,))
+                data = b(p.record.project, t, tag=0, field=0, dims=(k,))
                 return b.loop(0, b(a.dim, data, axis=0), 1, [0.0], lambda i, x: (b(s.add, x, b(a.load, data, i)),))
 
             def node() -> tuple[Value, ...]:
-                left, right = (b.call(f, b(a.project, t, tag=1, field=j), types=(f64,))[0] for j in (0, 2))
-                return (b(s.add, b(s.add, left, b(s.imag, b(a.project, t, tag=1, field=1))), right),)
+                left, right = (b.call(f, b(p.record.project, t, tag=1, field=j), types=(f64,))[0] for j in (0, 2))
+                return (b(s.add, b(s.add, left, b(s.imag, b(p.record.project, t, tag=1, field=1))), right),)
 
-            f.body.results = b.choose(b(s.eq, b(a.tag, t), 0), leaf, node)
+            f.body.results = b.choose(b(s.eq, b(p.record.tag, t), 0), leaf, node)
         with b.function(TREE, VECTOR) as main:
             t, x = main.body.params
             new = b.empty(b.b.dim(x, 0))
             b.loop(0, b.b.dim(x, 0), 1, [], lambda i: b.do(a.store, new, b(a.load, x, i), i) or ())
-            leaf = b(a.construct, new, type=TREE, tag=0)
-            both = b(a.construct, t, b(s.complex_, 1.0, 2.0), leaf, type=TREE, tag=1)
+            leaf = b(p.record.construct, new, type=TREE, tag=0)
+            both = b(p.record.construct, t, b(s.complex_, 1.0, 2.0), leaf, type=TREE, tag=1)
             main.body.results = (b.call(f, both, types=(f64,))[0], both)
 
     leaves = [Record(TREE, 0, (np.arange(float(j)),)) for j in range(4)]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lms.backends.llvm.scalar import REAL
+from lms.backends.llvm.writer import RULES
 from lms.core import primitives as p
 from lms.core.builder import Builder
 from lms.core.errors import LmsError
@@ -107,5 +108,6 @@ def same(op: Primitive, types: tuple[Scalar, ...], expected: Any, found: Any) ->
     return bool(abs(complex(expected) - complex(found)) <= ulp * np.spacing(abs(expected)))
 
 
-def test_every_real_rule_is_a_row() -> None:
+def test_what_is_lowered_has_a_rule_and_nothing_else() -> None:
+    assert {row.name for row in PRIMITIVES.values() if row.lowered} == {op.name for op in RULES}
     assert all(op.elementwise for op in REAL)
