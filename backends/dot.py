@@ -156,20 +156,26 @@ class _Picture:
         chain = list[tuple[Node, Access, int]]()  # with the nodes known to come before, as bits
         for node in block.nodes:
             access = self.effects.of(node)
-            if access.pure and not access.reads:
-                continue
-            before = 0
-            for k in reversed(range(len(chain))):
-                earlier, other, known = chain[k]
-                if not before >> k & 1 and access.conflicts(other):
-                    self.dashed(earlier, node)
-                    before |= known | 1 << k
-            chain.append((node, access, before))
+            if not access.pure or access.reads:
+                before = self.behind(chain, access, self.identity[node], self.inner.get(node, ""))
+                chain.append((node, access, before))
+        if block.results:  # which show what was written last
+            self.behind(chain, Access(reads=frozenset().union(*map(self.effects.roots, block.results))), self.leaving[block])
 
-    def dashed(self, earlier: Node, later: Node) -> None:
+    def behind(self, chain: Sequence[tuple[Node, Access, int]], access: Access, point: str, cluster: str = "") -> int:
+        """Edges from the nodes of the chain that something must stay behind; and all nodes known to come before it."""
+        before = 0
+        for k in reversed(range(len(chain))):
+            earlier, other, known = chain[k]
+            if not before >> k & 1 and access.conflicts(other):
+                self.dashed(earlier, point, cluster)
+                before |= known | 1 << k
+        return before
+
+    def dashed(self, earlier: Node, later: str, cluster: str = "") -> None:
         ends = [self.leaving[b] for b in earlier.blocks[-1:] if b in self.leaving]
-        clip = {"ltail": self.inner.get(earlier, ""), "lhead": self.inner.get(later, "")}
-        self.graph.edge(ends[0] if ends else self.identity[earlier], self.identity[later], style="dashed", color="#b3423a",
+        clip = {"ltail": self.inner.get(earlier, ""), "lhead": cluster}
+        self.graph.edge(ends[0] if ends else self.identity[earlier], later, style="dashed", color="#b3423a",
                         tooltip="must stay in this order", **{k: v for k, v in clip.items() if v})
 
     # ------------------------------------------------------------------------------------------- labels

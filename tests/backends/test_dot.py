@@ -74,6 +74,11 @@ def test_effects_that_follow_from_others_are_left_out() -> None:
     assert dashed == {("store %a, 1.0, 0", "store %a, 2.0, 0"), ("store %a, 2.0, 0", "store %a, 3.0, 0")}
 
 
+def test_results_come_after_what_is_written_to_them() -> None:
+    dashed = edges(emit(sample("gather_and_scatter")), "dashed")
+    assert {("add_at %0, %k, %4", "return %5, %7, %0, %1, %8"), ("put %1, %k, %4", "return %5, %7, %0, %1, %8")} <= dashed
+
+
 def test_blocks_are_clusters() -> None:
     source = emit(sample("nested_loops"))
     assert re.findall(r"label=(\w+) labeljust", source) == ["for", "body", "for", "body", "if", "then", "else", "legend"]
