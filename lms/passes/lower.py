@@ -234,7 +234,7 @@ class Lowering(Replay):
         rule = RULES.get(node.op)
         if rule is not None:
             rule(self, node)
-        elif node.op in ELEMENTS and not renames(node) and isinstance(node.result.type, ArrayType):
+        elif node.op in ELEMENTS and node.op.effect.view is None and isinstance(node.result.type, ArrayType):
             out, sizes = self.new(node)
             self.fill(out, sizes, lambda index: ELEMENTS[node.op](self, node, index))
         elif node.op.lowered:
