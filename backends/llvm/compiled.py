@@ -17,7 +17,6 @@ from .entry import entry_text
 from .leaves import Parameters
 from .merge import merge
 from .native import LAYOUT_HOLDS, NativeCallable, capsule_pointer, set_entries
-from .poll import TEXT as POLL
 
 EXPORTS = ("lms_entry", "lms_here")
 _SPECIAL = {"lms_psi": ("scipy.special.cython_special", "__pyx_fuse_1psi")}
@@ -108,9 +107,9 @@ class CompiledFunction(NativeCallable):
 
 def _whole(module: Module, native: bool) -> str:
     """The module with its entry and what it calls. All but the entry is internal: what is not called is not compiled."""
-    provided = "".join(map(declaration, sorted(module.callbacks - {"lms_poll"})))
+    provided = "".join(map(declaration, sorted(module.callbacks)))
     text = _EXPORTED.sub("define internal ", module.text) if native else module.text
-    return merge(text, entry_text(module) if native else flat.TEXT, POLL if "lms_poll" in module.callbacks else "", provided)
+    return merge(text, entry_text(module) if native else flat.TEXT, provided)
 
 
 _EXPORTED = re.compile(r"^define (?=(?:i32 @lms_main|void @lms_free|void @lms_finish)\()", re.MULTILINE)

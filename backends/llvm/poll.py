@@ -27,7 +27,7 @@ declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
 declare i32 @PyErr_CheckSignals()
 
-define internal i64 @lms_now() noinline nounwind {{
+define internal i64 @lms_now() nounwind {{
 entry:
   %time = alloca [2 x i64]
   %failed = call i32 @clock_gettime(i32 {_MONOTONIC}, ptr %time)
@@ -39,7 +39,7 @@ entry:
   ret i64 %now
 }}
 
-define internal i32 @lms_poll(ptr %ctx) noinline cold {{
+define i32 @lms_poll(ptr %ctx) {{
 entry:
   %fuel.p = {_field("fuel")}
   %clock.p = {_field("clock")}

@@ -4,6 +4,7 @@
     ptr  lms_box_array(ptr slots, i32 rank, i32 type, i64 item, i32 strided)   a fresh ndarray from an array's slots
     void lms_fail(ptr function, ptr context)                         sets the exception that `function` makes
     ptr  lms_ask(ptr function, ptr address)                          `function(address)`
+    i32  lms_poll(ptr context)                                       see `poll.py`
 
 An ndarray that takes over memory of a call holds it by a capsule whose destructor is here: it may outlive the code that made it.
 """
@@ -16,8 +17,9 @@ from functools import cache
 import numpy as np
 
 from . import cache as objects
-from . import jit
+from . import jit, poll
 from .abi import BLOCK
+from .merge import merge
 from .native import TABLE_AT, Layout, array_api
 
 COPIED = 8192  # results of at most so many bytes are copied into an ndarray's own memory, which costs less than a capsule
@@ -234,7 +236,7 @@ entry:
 """
 
 _CALL_NAME = "__call__"
-EXPORTS = ("lms_slow", "lms_box_array", "lms_fail", "lms_ask")
+EXPORTS = ("lms_slow", "lms_box_array", "lms_fail", "lms_ask", "lms_poll")
 # The spare recursion stack, which calls take and put back: one word of data.
 _stack = ctypes.c_void_p()
 
@@ -243,7 +245,7 @@ _stack = ctypes.c_void_p()
 def _code() -> jit.Code:
     foreign = {"lms_numpy_new": array_api(_NEW), "lms_numpy_copy": array_api(_NEW_COPY), "lms_numpy_base": array_api(_SET_BASE),
                "lms_call_name": id(_CALL_NAME), "lms_ndarray": id(np.ndarray)}
-    return objects.code(_TEXT, EXPORTS, foreign.get)
+    return objects.code(merge(_TEXT, poll.TEXT), EXPORTS, foreign.get)
 
 
 @cache
