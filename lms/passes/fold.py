@@ -52,6 +52,9 @@ class Folder:
         self.out.append(node)
         if not isinstance(like.type, ArrayType):
             return node.result
+        if like in self.like.results:  # which is on its way out; an elementwise operand has the same shape
+            like = next(v for v in self.like.operands if isinstance(v.type, ArrayType))
+        assert isinstance(like.type, ArrayType)
         sizes = [self.emit(a.dim, like, axis=k) for k in range(like.type.rank)]
         return self.emit(a.broadcast, node.result, *sizes, dims=like.type.dims, axes=())
 
