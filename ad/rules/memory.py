@@ -128,9 +128,13 @@ def _product(ns: Any) -> int:
 def _grow(shadow: Any, a: Any, n: Any, dims: Any) -> Steps:
     dz = yield emit(_a.grow, a, n, dims=dims)
     both = function(p.scalar.minimum)(sizes(a)[0], n)
-    size = (fresh_symbol("kept"), *dims[1:])
+    size = (fresh_symbol("kept"), *_rest(a))
     emit(_a.add_into, _head(shadow, both, size), _head(dz, both, size))
     return (None,)
+
+
+def _rest(a: Any) -> Any:
+    return dims(a)[1:]
 
 
 def _head(x: Any, n: Any, to: Any) -> Any:

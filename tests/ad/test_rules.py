@@ -1,0 +1,140 @@
+"""Every primitive has a rule or a reason not to; every rule agrees with differences, in both modes, to second order."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lms.ad.continuations import check_form
+from lms.ad.differentiate import Differentiate
+from lms.ad.rules import MEMORY, NONE, RULES
+from lms.backends.interpret import run
+from lms.core import primitives as p
+from lms.core.builder import Builder, building, current
+from lms.core.errors import StagingError
+from lms.core.ir import Program
+from lms.core.primitives import PRIMITIVES
+from lms.core.types import ArrayType, Scalar, f64, is_differentiable
+from lms.staging.rep import Rep
+from tests.ad.programs import check, emit, load, program, total
+from tests.support.rows import Row, rows
+
+CONTROL = {p.control.if_, p.control.for_, p.control.while_, p.control.call, p.control.vjp, p.control.jvp}
+RECORDS = {p.record.construct, p.record.project}
+INERT_BY_LINE = {p.scalar.floordiv, p.scalar.sign, p.scalar.floor, p.scalar.ceil, p.scalar.trunc, p.scalar.rint}
+
+
+@pytest.mark.parametrize("op", PRIMITIVES.values(), ids=str)
+def test_a_rule_or_a_reason(op: p.Primitive) -> None:
+    has = [op in RULES or op in MEMORY, op in NONE, op in CONTROL, op in RECORDS]
+    assert sum(has) == 1, f"{op} needs a rule in ad/rules, or a reason in NONE"
+
+
+@pytest.mark.parametrize("op", [*RULES, *MEMORY], ids=str)
+def test_form(op: p.Primitive) -> None:
+    check_form(RULES.get(op) or MEMORY[op])
+
+
+def _floats(row: Row) -> list[int]:
+    return [k for k, t in enumerate(row.types) if isinstance(t, Scalar | ArrayType) and (
+        t == f64 or (isinstance(t, ArrayType) and t.dtype == f64))]
+
+
+def _differentiable(row: Row) -> bool:
+    return (row.op in RULES or row.op in MEMORY) and bool(_floats(row)) and not any(
+        np.asarray(a).dtype in (np.float32, np.complex64, np.complex128) for a in row.args) and (
+        row.attrs.get("dtype", f64) == f64)
+
+
+ROWS = [row for row in rows() if _differentiable(row)]
+
+
+def _sum(x: Any) -> Any:
+    if isinstance(x.type, ArrayType) and x.type.rank == 0:
+        return np.sin(load(x))
+    return total(x) if isinstance(x.type, ArrayType) else np.sin(x)
+
+
+def _run(row: Row) -> Any:
+    """The operation on copies of its arrays, and a number that depends on all that it gives or writes."""
+
+    def build(*operands: Rep) -> Any:
+        own = [emit(p.array.copy, x) if k in row.written else x for k, x in enumerate(operands)]
+        out = [Rep(v) for v in current().emit(row.op, *(x.value for x in own), **row.attrs)]
+        whole = 0.0
+        for x in [*out, *(own[k] for k in row.written)]:
+            if is_differentiable(x.type):
+                whole = _sum(x) + whole
+        return whole
+
+    return build
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_rule(row: Row) -> None:
+    args = [a + 0.1 * np.cos(np.arange(a.size)).reshape(a.shape) if isinstance(a, np.ndarray) and a.dtype == float else a
+            for a in row.fresh()]  # no ties, no zeros
+    order = 1 if row.op is p.scalar.digamma else 2  # trigamma has no derivative
+    check(_run(row), row.types, args, order=order, wrt=_floats(row), tolerance=1e-5)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_modes_agree(row: Row) -> None:
+    """The derivative in a direction is the gradient times the direction."""
+    wrt = tuple(_floats(row))
+    made = Program()
+    b = Builder(made)
+    types = row.types
+    with building(b):
+        with b.function("f", types) as f:
+            out = _run(row)(*map(Rep, f.body.params))
+            f.body.results = (out.value if isinstance(out, Rep) else b.const(out, f64),)
+        with b.function("both", [*types, *(types[k] for k in wrt)]) as g:
+            xs, ds = g.body.params[: len(types)], g.body.params[len(types):]
+            forward = b.emit(p.control.jvp, *xs, *ds, callee="f", wrt=wrt, types=(f64,))
+            reverse = b.emit(p.control.vjp, *xs, b.const(1.0, f64), callee="f", wrt=wrt, types=(f64,))
+            g.body.results = (*forward, *reverse)
+    made.entry = "both"
+    random = np.random.default_rng(0)
+    args = row.fresh()
+    directions = [random.normal(size=np.shape(args[k])) if np.ndim(args[k]) else random.normal() for k in wrt]
+    value, slope, again, *gradient = run(Differentiate().run(made), [*args, *directions])
+    assert value == again or (np.isnan(value) and np.isnan(again))
+    assert slope == pytest.approx(sum(np.sum(g * d) for g, d in zip(gradient, directions, strict=True)), rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize("op", INERT_BY_LINE, ids=str)
+def test_steps_have_derivative_zero(op: p.Primitive) -> None:
+    def build(x):
+        args = (x, x * 0.5) if op is p.scalar.floordiv else (x,)
+        return emit(op, *args) * 1.0
+
+    (slope,) = check(build, [f64], [1.3])
+    assert slope == 0.0
+
+
+def test_rules_run_on_numpy_values() -> None:
+    """The text of a rule does not know whether its operands exist now or later."""
+    for row in ROWS:
+        if row.op in RULES and all(part[0] in ("all", "new") for part in row.attrs.get("spec", ()) if row.op is p.array.view):
+            steps = RULES[row.op](*row.fresh(), **row.attrs)
+            z = next(steps)
+            np.testing.assert_array_equal(z, row.op.eager(*row.fresh(), **row.attrs))
+            with pytest.raises(StopIteration) as end:
+                steps.send(np.ones_like(z) if isinstance(z, np.ndarray) else np.float64(1.0))
+            assert isinstance(end.value.value, tuple) and len(end.value.value) == len(row.args)
+
+
+def test_stop_gradient() -> None:
+    made = program(lambda x: x * emit(p.scalar.stop_gradient, x * x), [f64], order=1, wrt=[0])
+    assert run(made, [2.0]) == (4.0,)
+
+
+def test_complex_numbers_are_refused() -> None:
+    with pytest.raises(StagingError, match="complex number"):
+        check(lambda x: emit(p.scalar.real, emit(p.scalar.complex_, x, x)), [f64], [1.0])
+
+
+def test_what_cannot_be_differentiated_says_why() -> None:
+    with pytest.raises(StagingError, match="polygamma"):
+        check(lambda x: emit(p.scalar.trigamma, x), [f64], [1.0])
