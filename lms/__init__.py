@@ -8,6 +8,7 @@ from lms.staging import ops, random
 from lms.staging.annotations import dims
 from lms.staging.calls import print_now, py_call
 from lms.staging.control import cond
+from lms.staging.explain import explain
 from lms.staging.iterables import lms_range as range  # the language's own, as its arrays are
 from lms.staging.iterables import unroll
 from lms.staging.loops import fori_loop, while_loop

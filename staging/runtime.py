@@ -18,7 +18,7 @@ from lms.core.errors import LmsError, Span, StagingError, StagingTypeError, here
 from lms.core.ir import Block, Value, walk
 from lms.core.types import ArrayType, SumType
 
-from . import control, hygiene, iterables, loops, matching, messages, records, state
+from . import control, hygiene, iterables, loops, matching, messages, ops, records, state
 from .blocks import blocks, close_block, home, inside, open_block
 from .control import Branch, Choice, Dead, Logic, Site
 from .joins import describe
@@ -254,11 +254,12 @@ class Gathering:
         """The array of what the one item became."""
         b = current()
         (x,) = items
-        if isinstance(x, Rep | bool | int | float | complex) or hasattr(x, "dtype"):
-            v = lift_value(x)
-        else:
+        if isinstance(x, list):
+            x = ops.asarray(x)
+        if not (isinstance(x, Rep | bool | int | float | complex) or hasattr(x, "dtype")):
             raise StagingTypeError(f"a comprehension over a staged sequence makes an array, and its items are {describe(x)}", self.span,
                                    fix="make one array for each part")
+        v = lift_value(x)
         inner = v.type.dims if isinstance(v.type, ArrayType) else ()
         close_block(b, self.block)
         sizes = [self._outside(d) for d in inner]

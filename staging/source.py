@@ -61,6 +61,11 @@ def is_virtual(function: Callable[..., Any]) -> bool:
     return id(getattr(function, "__code__", None)) in _ours
 
 
+def is_virtual_code(code: CodeType) -> bool:
+    """Whether a code object was made here."""
+    return id(code) in _ours
+
+
 def _with_code(f: FunctionType, new: _Rewritten) -> FunctionType:
     cells = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
     cells[RUNTIME] = CellType(new.runtime)

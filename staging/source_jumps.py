@@ -154,6 +154,8 @@ class Lowering:
         return [s]
 
     def _loop(self, s: ast.For | ast.While, outer: _Loop | None) -> list[ast.stmt]:
+        if isinstance(s, ast.While) and any(isinstance(n, ast.NamedExpr) for n in names.walk_here([s.test])):
+            s = _test_inside(s)
         k = next(self.number)
         mine = _Loop(f"_lms_broke{k}", f"_lms_continued{k}")
         ways_out = [mine.broke] if jumps(s.body, ast.Break) else []
@@ -166,3 +168,10 @@ class Lowering:
         s.exits = tuple(ways_out)  # type: ignore[union-attr]  # a mark of ours on Python's node
         before = [flag(mine.broke, False, s)] if mine.broke in ways_out else []
         return [*before, s, *(guard(ways_out, after) if ways_out else after)]
+
+
+def _test_inside(s: ast.While) -> ast.While:
+    """A loop whose condition binds names tests it in its body, where names are carried."""
+    leave = at(s.test, ast.If(ast.UnaryOp(ast.Not(), s.test), [*s.orelse, ast.Break()], []))
+    always = ast.copy_location(ast.Constant(True), s.test)
+    return ast.copy_location(ast.While(always, [leave, *s.body], []), s)

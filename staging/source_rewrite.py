@@ -254,7 +254,9 @@ class Rewriter(Expressions):
         return s  # made now, and called now if at all
 
     def visit_ClassDef(self, s: ast.ClassDef) -> ast.stmt:
-        return s  # made now; its methods are staged when they are called
+        """The class is made now; its methods are staged where they are called."""
+        s.body = [self.visit(inner) if isinstance(inner, ast.FunctionDef | ast.ClassDef) else inner for inner in s.body]
+        return s
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         self._defaults(node.args)

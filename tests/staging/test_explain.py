@@ -1,0 +1,46 @@
+"""`lms.explain`: which lines ran now, which were left for later."""
+
+from __future__ import annotations
+
+import lms
+from lms import Array, Rep, f64
+from lms.staging.explain import explain
+
+
+def helper(v, k):
+    if k > 1:
+        return v * k  # grows
+    return v
+
+
+@lms.stage
+def f(x: Array[f64, "n"], n: int):
+    s = 0.0
+    for i in range(n):
+        s += helper(x[i], i)
+    for v in x:  # later
+        if v > 3:
+            s -= v
+    unused = "text"
+    return s
+
+
+def test_lines():
+    import numpy as np
+
+    found = explain(f, np.ones(5), 3)
+    assert found.line("for v in x").later["for"] == 1
+    assert found.line("s -= v").later == {"sub": 1}
+    assert found.line("# grows").later == {"mul": 1}
+    assert not found.line("for i in range(n)").later and found.line("for i in range(n)").now
+    assert not found.line("unused").later and found.line("unused").now == 1
+    assert not found.line("@lms.stage").now
+    text = str(found)
+    assert __file__ in text and "later |             s -= v" in text and "now |     unused" in text
+
+
+def test_plain_functions():
+    def g(x: Rep[f64]):
+        return x * x if x > 0 else -x
+
+    assert explain(g, 2.0).line("return x * x").later["if"] == 1
