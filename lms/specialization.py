@@ -154,7 +154,8 @@ def _apart(program: Program, leaves: Sequence[Any]) -> Sequence[Any]:
     params = program.main.body.params
     for k in program.main.mut:
         for j, other in enumerate(leaves):
-            if j != k and isinstance(leaves[k], np.ndarray) and isinstance(other, np.ndarray) and np.shares_memory(leaves[k], other):
+            both = isinstance(leaves[k], np.ndarray) and isinstance(other, np.ndarray)
+            if j != k and both and np.shares_memory(leaves[k], other):
                 raise ShapeError(f"{params[k].name or k} is written to, and overlaps {params[j].name or j}", program.main.span)
     return leaves
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import functools
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from types import BuiltinFunctionType, FunctionType, MethodType
@@ -25,6 +26,7 @@ from lms.core.types import ArrayType, Scalar, SumType, Type, bool_, c128, elemen
 from . import arrays, reach, shaping
 from . import elementary as el
 from .annotations import Annotation, scalar_type
+from .creation import asarray
 from .elementwise import cast, check, select, truth
 from .joins import describe, is_weak, promote
 from .rep import Rep, Weak, lift_value, scalar
@@ -39,7 +41,8 @@ def staged_call(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """`f(*args, **kwargs)` in staged code. Raises `StagingError` for a call that cannot be moved to the next stage."""
     if getattr(f, "__lms_staged__", False):
         return f(*args, **kwargs)
-    if (staged := None if isinstance(f, np.ufunc) and kwargs else _entry(f)) is not None and (f in ALWAYS or holds_rep(args, kwargs) or _holds_captured(args)):
+    staged = None if isinstance(f, np.ufunc) and kwargs else _entry(f)
+    if staged is not None and (f in ALWAYS or holds_rep(args, kwargs) or _holds_captured(args)):
         return staged(*args, **kwargs)
     if _is_captured(owner := getattr(f, "__self__", None)):
         return getattr(Rep(lift_value(owner)), f.__name__)(*args, **kwargs)
@@ -53,7 +56,7 @@ def staged_call(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return _virtualized(f, args, kwargs)
     if isinstance(f, BuiltinFunctionType):
         _refuse_c_function(f, args, kwargs)
-    elif not isinstance(f, FunctionType | MethodType | type) and isinstance(getattr(type(f), "__call__", None), FunctionType):
+    elif not isinstance(f, FunctionType | MethodType | type) and isinstance(vars(type(f)).get("__call__"), FunctionType):
         return staged_call(MethodType(type(f).__call__, f), args, kwargs)
     return f(*args, **kwargs)
 
@@ -91,7 +94,8 @@ def _virtualized(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         _depth.reset(token)
 
 
-_HARMLESS = {isinstance, issubclass, len, type, list, tuple, dict, set, getattr, setattr, hasattr, id, callable, iter, repr, print, vars, delattr, dir, locals, globals}
+_HARMLESS = {isinstance, issubclass, len, getattr, setattr, hasattr, delattr, id, callable, iter, repr, print, vars, dir, locals,
+             globals}
 
 
 def _refuse_c_function(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -182,7 +186,8 @@ def _least(name: str, *xs: Any, key: Any = None, default: Any = None) -> Any:
 
 
 def _not_a_vector(x: Rep, name: str) -> Any:
-    raise StagingTypeError(f"{name}() of {describe(x)} compares rows", here(), fix=f"write `np.{name}(x)` or `x.{name}(axis=...)`")
+    raise StagingTypeError(f"{name}() of {describe(x)} compares rows", here(),
+                           fix=f"write `np.{name}(x)` or `x.{name}(axis=...)`")
 
 
 STAGED[builtins.min] = functools.partial(_least, "min")
@@ -227,7 +232,7 @@ def to_int(x: Any) -> Any:
     return _later(cast(x, i64))
 
 
-def _number(x: Any, to: Any) -> Rep:
+def _number(x: Any, to: Any) -> Any:
     if isinstance(x, Rep) and isinstance(x.type, ArrayType) and any(d != 1 for d in x.type.dims):
         raise StagingTypeError(f"{to.__name__}() of {describe(x)}: only a single number can be converted", here(),
                                fix=f"write `x.astype({to.__name__})`")
@@ -282,12 +287,9 @@ def _sorted(xs: Any, key: Any = None, reverse: bool = False) -> Any:
     x = xs if isinstance(xs, Rep) else shaping.stack(list(xs))
     if x.ndim != 1:
         raise StagingTypeError(f"sorted() of {describe(x)}", here(), fix="use `np.sort` along an axis")
-    if key is not None:
-        order = shaping.argsort(np.stack([staged_call(key, (v,), {}) for v in xs]) if not isinstance(xs, Rep) else staged_call(key, (x,), {}))
-        x = x[order]
-    else:
-        x = shaping.sort(x)
-    return x[::-1] if reverse else x
+    if key is not None or reverse:
+        raise StagingTypeError("sorted() of staged values takes no key and no order", here(), fix="use `np.argsort`, and index by it")
+    return shaping.sort(x)
 
 
 @_builtin(isinstance)
@@ -299,7 +301,8 @@ def _isinstance(x: Any, classes: Any) -> Any:
         from .records import is_instance
 
         return is_instance(x, classes)
-    wanted = tuple(c for c in (classes if isinstance(classes, tuple) else getattr(classes, "__args__", (classes,))) if isinstance(c, type))
+    listed = classes if isinstance(classes, tuple) else getattr(classes, "__args__", (classes,))
+    wanted = tuple(c for c in listed if isinstance(c, type))
     if issubclass(Rep, wanted):
         return True
     if x.ndim:
@@ -315,8 +318,9 @@ STAGED[math.floor] = lambda x: to_int(el.floor(x)) if promote(x).is_float else x
 STAGED[math.ceil] = lambda x: to_int(el.ceil(x)) if promote(x).is_float else x
 STAGED[math.trunc] = to_int
 STAGED[math.hypot] = lambda *xs: el.abs(xs[0]) if len(xs) == 1 else functools.reduce(el.hypot, xs)
-STAGED[math.dist] = lambda x, y: arrays.norm(el.subtract(shaping.asarray(x), shaping.asarray(y)))
-STAGED[math.prod] = lambda xs, start=1: arrays.prod(xs) * start if isinstance(xs, Rep) else functools.reduce(lambda a, b: a * b, xs, start)
+STAGED[math.dist] = lambda x, y: arrays.norm(el.subtract(asarray(x), asarray(y)))
+STAGED[math.prod] = lambda xs, start=1: (arrays.prod(xs) * start if isinstance(xs, Rep)
+                                         else functools.reduce(operator.mul, xs, start))
 STAGED[math.fsum] = _sum
 STAGED[math.isclose] = lambda a, b, rel_tol=1e-9, abs_tol=0.0: el.less_equal(
     el.abs(el.subtract(a, b)), el.maximum(el.multiply(rel_tol, el.maximum(el.abs(a), el.abs(b))), abs_tol))

@@ -15,7 +15,7 @@ from typing import Any
 from lms.core import primitives as p
 from lms.core.builder import building, current
 from lms.core.effects import Effects
-from lms.core.errors import ShapeError, StagingError, here
+from lms.core.errors import ShapeError, StagingError, here, is_ours
 from lms.core.ir import Function, Node, Program, Value, walk
 from lms.core.types import ArrayType, Dim, Scalar, Size, SumType, Type, affine, fresh_symbol, symbol
 
@@ -154,11 +154,12 @@ def run(function: Callable[..., Any], signature: Signature, bound: Bound, leaves
 
 
 def _virtualized(function: Callable[..., Any]) -> Callable[..., Any]:
-    try:
-        from .source import virtualize
-    except ImportError:
-        return function
-    return virtualize(function)  # type: ignore[no-any-return]  # lands with source.py
+    from .source import virtualize
+
+    return function if is_ours(getattr(function, "__code__", _HERE)) else virtualize(function)
+
+
+_HERE = _virtualized.__code__
 
 
 # ------------------------------------------------------------------------------------ inside staged code

@@ -12,7 +12,7 @@ from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import StagingError, StagingTypeError, here
 from lms.core.ir import Value
-from lms.core.types import ArrayType, Scalar, Size, SumType, bool_, element, i64
+from lms.core.types import ArrayType, Size, bool_, element, fresh_symbol, i64
 
 from .joins import describe, promote, scalar_like
 from .rep import Rep, lift_value, scalar
@@ -94,9 +94,8 @@ def in_place(x: Rep, op: str, item: Any) -> Rep:
 def _analyse(x: Rep, key: Any) -> _Basic:
     """The view and the index arrays that a key asks for."""
     t = x.type
-    if isinstance(t, SumType) or isinstance(t, Scalar):
+    if not isinstance(t, ArrayType):
         raise StagingTypeError(f"{describe(x)} has no elements", here())
-    assert isinstance(t, ArrayType)
     keys = [_key(k) for k in (key if isinstance(key, tuple) else (key,))]
     taken = sum(0 if k is None or k is ... else _axes(k) for k in keys)
     if taken > t.rank:
@@ -138,7 +137,9 @@ def _key(k: Any) -> Any:
 def _array_of(items: Any) -> Any:
     from . import ops
 
-    return ops.stack(list(items)) if any(isinstance(i, Rep) for i in items) else np.asarray(items, dtype=None if items else np.int64)
+    if any(isinstance(i, Rep) for i in items):
+        return ops.stack(list(items))
+    return np.asarray(items, dtype=None if items else np.int64)
 
 
 def _axes(k: Any) -> int:
@@ -167,9 +168,9 @@ def _axis(a: Value, axis: int, k: Any, basic: _Basic) -> None:
     else:
         basic.spec.append(("at",))
         basic.scalars.append(axis)
-        size = dims[axis]
-        if isinstance(k, int) and isinstance(size, int) and -size <= k < size:
-            basic.operands.append(b.const(k % size))
+        n = dims[axis]
+        if isinstance(k, int) and isinstance(n, int) and -n <= k < n:
+            basic.operands.append(b.const(k % n))
         else:
             basic.operands.append(b.emit1(p.array.index, b.const(k) if isinstance(k, int) else k, b.dim(a, axis)))
 
@@ -317,8 +318,6 @@ def _nonzero(mask: Value, a: Value, axis: int) -> list[Value]:
 
 def nonzero(mask: Value) -> list[Value]:
     """`np.nonzero` of an array of bools."""
-    from lms.core.types import fresh_symbol
-
     b = current()
     rank = array_type(mask).rank
     flat = mask if rank == 1 else merged(mask, 0, rank, writing=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from lms.core.errors import StagingError, here
 from lms.core.types import i64
 
 from . import arrays, shaping
+from .creation import asarray
 from .rep import Rep, convert, lift_value
 from .shapes import array_type, broadcast_to
 from .table import STAGED
@@ -65,7 +66,7 @@ def _add_at(target: Any, index: Any, v: Any) -> None:
     b = current()
     if not isinstance(target, Rep):
         unsupported("np.add.at on an array of now")
-    i = convert(lift_value(shaping.asarray(index)), i64)
+    i = convert(lift_value(asarray(index)), i64)
     i = b.emit1(p.array.index, shaping.reshape(Rep(i), (1,)).value if Rep(i).ndim == 0 else i, b.dim(target.value, 0))
     shaped = b.emit1(p.array.take, target.value, i, axis=0)
     amount = broadcast_to(lift_value(v, array_type(target.value).dtype), b.dims(shaped), array_type(shaped).dims, "np.add.at")
@@ -85,6 +86,6 @@ def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
         unsupported(f"np.{function.__name__} with these arguments ({e})")
 
 
-def unsupported(what: str) -> Any:
+def unsupported(what: str) -> NoReturn:
     raise StagingError(f"{what} cannot be staged", here(),
                        fix="write it with the functions of `lms`, or call back into Python: `lms.py_call`")

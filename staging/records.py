@@ -197,7 +197,7 @@ def _object(node: Record, done: Mapping[int, Any]) -> Any:
     cls = classes_of(node.type)[node.tag]
     if cls is type(None):
         return None
-    new = object.__new__(cls)
+    new: Any = object.__new__(cls)
     for (name, t), value in zip(node.type.constructors[node.tag].fields, node.fields, strict=True):
         object.__setattr__(new, name, done[id(value)] if isinstance(value, Record) else _python(value, t))
     return new

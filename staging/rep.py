@@ -386,7 +386,7 @@ def _must_fit(v: Value, target: Scalar) -> None:
     """A Python int that becomes a narrower integer must fit, as in NumPy: `OverflowError` later."""
     if v.type != i64 or not target.is_int or target == i64 or (v.node is not None and v.node.op is p.array.const):
         return
-    b, info = current(), np.iinfo(target.dtype)
+    b, info = current(), np.iinfo(str(target.dtype))
     ok = b.emit1(p.scalar.ge, v, b.const(int(info.min)))
     if target.bits < 64:
         ok = b.emit1(p.scalar.and_, ok, b.emit1(p.scalar.le, v, b.const(int(info.max))))

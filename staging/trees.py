@@ -98,7 +98,7 @@ def rebuild(cls: type, keys: Sequence[Any], parts: Sequence[Any], extra: Any = N
         return cls(parts)
     if hasattr(cls, "_fields"):
         return cls(*parts)
-    new = object.__new__(cls)
+    new: Any = object.__new__(cls)
     for key, part in zip(keys, parts, strict=True):
         object.__setattr__(new, key, part)
     return new
