@@ -58,7 +58,7 @@ class FunctionWriter:
         self.serial = 0
         self.targets: dict[Value, str] = {}  # results of branches that have a variable already
         self.uses: Counter[Value] = Counter()
-        self.user: dict[Value, Node | None] = {}  # the only one, where there is only one
+        self.users: dict[Value, list[Node | None]] = {}  # None where a block hands it on
         self.dead: set[Node] = set()
         self.count(function.body)
 
@@ -104,7 +104,8 @@ class FunctionWriter:
 
     def use(self, node: Node | None, values: Sequence[Value]) -> None:
         self.uses.update(values)
-        self.user.update(dict.fromkeys(values, node))
+        for v in values:
+            self.users.setdefault(v, []).append(node)
 
     # ------------------------------------------------------------------------------- names and writing
 
@@ -186,7 +187,7 @@ class FunctionWriter:
             x = join(x.text, [x, Expr("", raises=(self.serial,))], x.prec, x.weak, x.range)
         self.pending[v] = x
         size = node.op is p.array.dim and self.uses[v] == 1
-        written = v in self.written and not only_assigned(v, self.user[v])
+        written = v in self.written and not only_assigned(v, self.users.get(v, [None])[0])
         if not size and (self.uses[v] != 1 or v.name or len(x.text) > LONGEST or written):
             self.settle(lambda other, _: other is v)
 
@@ -214,6 +215,8 @@ class FunctionWriter:
             self.control(node)
         elif node.op is p.array.const:
             self.bound[node.result] = constant(node.attrs["value"], node.attrs["type"])
+        elif node.op is p.array.broadcast and node.operands[0] in self.bound and self.loose(node):
+            self.bound[node.result] = ops.spread(node, self.bound[node.operands[0]])
         elif (write := STATEMENTS.get(node.op.name)) is not None:
             write(self, node)
         else:
@@ -223,7 +226,7 @@ class FunctionWriter:
         name = node.op.name
         if name in ("select", "and", "or") and not isinstance(node.result.type, ArrayType):
             self.settle(lambda v, x: bool(x.raises) and v in node.operands[1:])  # Python may leave these out
-        if node.op is p.array.broadcast and self.uses[v := node.result] == 1 and _broadcasts_itself(v, self.user[v]):
+        if node.op is p.array.broadcast and self.loose(node):
             return ops.spread(node, self.take(node.operands[:1])[0])
         parts = self.take(node.operands)
         if name == "index":
@@ -239,6 +242,13 @@ class FunctionWriter:
         if name in ARRAYS:
             return ARRAYS[name](node, parts)
         return ops.elementwise(node, parts)
+
+    def loose(self, node: Node) -> bool:
+        """Whether a `broadcast` may be left to NumPy wherever it is used; an array, only if nothing writes to it meanwhile."""
+        v, x = node.result, node.operands[0]
+        return all(_broadcasts_itself(v, user) for user in self.users[v]) and (
+            not isinstance(x.type, ArrayType)
+            or self.uses[v] == 1 and not self.effects.roots(x) & self.effects.changed(self.subject))
 
     def checked_index(self, node: Node, parts: list[Expr]) -> Expr:
         where = [f'"{node.span}: "'] if node.span else []
@@ -414,7 +424,7 @@ class FunctionWriter:
 def _broadcasts_itself(v: Value, node: Node | None) -> bool:
     """Whether NumPy spreads an operand here, to the shape of one that is not a `broadcast`."""
     if node is None or node.op in (p.array.assign, p.array.add_into):
-        return node is not None and v is node.operands[1]
+        return node is not None and v is not node.operands[0]
     spread = [w.node is not None and w.node.op is p.array.broadcast for w in node.operands]
     return node.op.elementwise and node.op is not p.scalar.complex_ and not all(spread)
 

@@ -13,7 +13,7 @@ from lms.core.parse_text import parse_program
 from lms.core.primitives.record import Record
 from lms.core.types import ArrayType, bool_, f64, i64, symbol
 from tests.passes.generate import Generator
-from tests.support.build import Emit, vector
+from tests.support.build import Emit, dims, vector
 from tests.support.programs import SAMPLES, TREE, Sample, check, same
 from tests.support.rows import Row, rows
 
@@ -345,3 +345,28 @@ def test_views_of_any_kind_agree() -> None:
                 for count in range(length + 1):
                     if count == 0 or 0 <= first + (count - 1) * step < length:
                         agree(e.program, (np.arange(float(length)), first, count))
+
+
+def test_a_broadcast_array_keeps_what_it_held() -> None:
+    """NumPy broadcasts by itself, but only where nothing writes to the operand before it is used."""
+    e = Emit()
+    with e.function("f", vector(f64, "n", 2), vector(f64, 2), names="x w", mut=frozenset({1})) as f:
+        x, w = f.body.params
+        wide = e.broadcast(w, e.dim(x), 2, dims=dims(x), axes=(1,))
+        e.store(w, 7.0, 0)
+        e.ret(f, e.mul(x, wide))
+    agree(e.program, (np.ones((3, 2)), np.array([2.0, 3.0])))
+
+
+def test_a_broadcast_that_is_written_to_is_an_array() -> None:
+    e = Emit()
+    with e.function("f", f64, i64, names="x n") as f:
+        x, n = f.body.params
+
+        def spread(value: Any) -> Any:
+            return e.broadcast(value, n, dims=(symbol("m"),), axes=())
+
+        a = spread(x)
+        e.add_into(a, a)
+        e.ret(f, e.mul(a, spread(x)), e.add(spread(1.0), spread(x)))
+    agree(e.program, (1.5, 3))
