@@ -4,7 +4,8 @@
     (x,) = f.params
     f.ret(x * x)
 
-Each operator appends one instruction to the function; `f.text` is its definition. No instruction carries a fast-math flag.
+Each operator appends one instruction to the function; `f.text` is its definition. With `lanes` the same expressions make a
+function of vectors. No instruction carries a fast-math flag.
 """
 
 from __future__ import annotations
@@ -105,20 +106,24 @@ class V:
 class Lines:
     """The definition of one function of floats, being written."""
 
-    def __init__(self, name: str, bits: int, arity: int = 1) -> None:
-        self.name, self.bits = name, bits
+    def __init__(self, name: str, bits: int, arity: int = 1, lanes: int = 1) -> None:
+        self.name, self.bits, self.lanes = name, bits, lanes
         self.lines: list[str] = []
         self.declares: set[str] = set()
         self.keeps: set[str] = set()
         self.params = tuple(V(self, f"%x{k}", "f") for k in range(arity))
 
-    def type(self, kind: Kind) -> str:
+    def element(self, kind: Kind) -> str:
         return {"f": "double" if self.bits == 64 else "float", "i": f"i{self.bits}", "b": "i1"}[kind]
+
+    def type(self, kind: Kind) -> str:
+        return self.element(kind) if self.lanes == 1 else f"<{self.lanes} x {self.element(kind)}>"
 
     def lift(self, value: V | float, kind: Kind) -> V:
         if isinstance(value, V):
             return value
-        return V(self, str(int(value)) if kind == "i" else literal(value, self.bits), kind)
+        constant = str(int(value)) if kind == "i" else literal(value, self.bits)
+        return V(self, constant if self.lanes == 1 else f"splat ({self.element(kind)} {constant})", kind)
 
     def add(self, head: str, *operands: V, kind: Kind) -> V:
         out = V(self, f"%v{len(self.lines)}", kind)
@@ -126,7 +131,7 @@ class Lines:
         return out
 
     def intrinsic(self, name: str, *operands: V) -> V:
-        t, callee = self.type("f"), f"llvm.{name}.f{self.bits}"
+        t, callee = self.type("f"), f"llvm.{name}.{'' if self.lanes == 1 else f'v{self.lanes}'}f{self.bits}"
         self.declares.add(f"declare {t} @{callee}({', '.join([t] * len(operands))})")
         return self.call(callee, operands)
 
@@ -151,7 +156,7 @@ class Lines:
         kind: Kind = next((v.kind for v in (yes, no) if isinstance(v, V)), "f")
         a, b, t = self.lift(yes, kind), self.lift(no, kind), self.type(kind)
         out = V(self, f"%v{len(self.lines)}", kind)
-        self.lines.append(f"  {out.name} = select i1 {condition.name}, {t} {a.name}, {t} {b.name}")
+        self.lines.append(f"  {out.name} = select {self.type('b')} {condition.name}, {t} {a.name}, {t} {b.name}")
         return out
 
     def to_bits(self, x: V) -> V:
@@ -189,16 +194,35 @@ class Lines:
     def ret(self, x: V) -> None:
         self.lines.append(f"  ret {self.type('f')} {x.name}")
 
-    def ret_if(self, condition: V, x: V) -> None:
-        """Return `x` where the condition holds, else go on. Loops turn this into a selection."""
-        n, t = len(self.lines), self.type("f")
-        likely = '!prof !{!"branch_weights", i32 1048575, i32 1}'
-        self.lines.append(f"  br i1 {condition.name}, label %then{n}, label %else{n}, {likely}\n"
-                          f"then{n}:\n  ret {t} {x.name}\nelse{n}:")
+    def ret_but(self, x: V, rare: V, callee: str) -> None:
+        """Return `x`; where `rare` holds, what the scalar function `callee` makes of the parameter."""
+        t, one = self.type("f"), self.element("f")
+        self.declares.add(f"declare {one} @{callee}({one})")
+        any_, unlikely = rare.name, '!prof !{!"branch_weights", i32 1, i32 1048575}'
+        if self.lanes > 1:
+            reduce = f"llvm.vector.reduce.or.v{self.lanes}i1"
+            self.declares.add(f"declare i1 @{reduce}({self.type('b')})")
+            any_ = "%any"
+            self.lines.append(f"  %any = call i1 @{reduce}({self.type('b')} {rare.name})")
+        self.lines.append(f"  br i1 {any_}, label %rare, label %usual, {unlikely}\nusual:\n  ret {t} {x.name}\nrare:")
+        if self.lanes == 1:
+            self.lines.append(f"  %answer = call {t} @{callee}({t} {self.params[0].name}) nounwind\n  ret {t} %answer")
+            return
+        before = "poison"
+        for k in range(self.lanes):
+            self.lines += [f"  %from{k} = extractelement {t} {self.params[0].name}, i32 {k}",
+                           f"  %to{k} = call {one} @{callee}({one} %from{k}) nounwind",
+                           f"  %with{k} = insertelement {t} {before}, {one} %to{k}, i32 {k}"]
+            before = f"%with{k}"
+        self.lines.append(f"  %answer = select {self.type('b')} {rare.name}, {t} {before}, {t} {x.name}\n  ret {t} %answer")
+
+    def written(self, linkage: str) -> str:
+        """The definition: `internal` ones are for inlining, others for a library."""
+        t, inline = self.type("f"), " alwaysinline" if linkage else ""
+        params = ", ".join(f"{t} {p.name}" for p in self.params)
+        body = "\n".join(self.lines)
+        return f"define {linkage} {t} @{self.name}({params}){inline} nounwind willreturn memory(none) {{\n{body}\n}}\n"
 
     @property
     def text(self) -> str:
-        t = self.type("f")
-        params = ", ".join(f"{t} {p.name}" for p in self.params)
-        body = "\n".join(self.lines)
-        return f"define internal {t} @{self.name}({params}) alwaysinline nounwind willreturn memory(none) {{\n{body}\n}}\n"
+        return self.written("internal")

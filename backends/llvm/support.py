@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 
 from . import cache as objects
-from . import jit, poll
+from . import jit, poll, vecmath
 from .abi import BLOCK
 from .merge import merge
 from .native import TABLE_AT, Layout, array_api
@@ -249,10 +249,18 @@ def _code() -> jit.Code:
 
 
 @cache
+def _math() -> jit.Code:
+    text, names = vecmath.library()
+    return objects.code(text, names, lambda name: None)
+
+
+@cache
 def resolve(name: str) -> int | None:
     """The address of a symbol that generated code shares with this process; `None` for one it does not know."""
     if name in EXPORTS:
         return _code()[name]
+    if vecmath.in_library(name):
+        return _math()[name]
     if name == "lms_stack":
         return ctypes.addressof(_stack)
     if name == "lms_ndarray":

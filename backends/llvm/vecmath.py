@@ -1,6 +1,6 @@
 """The functions of `math`, as LLVM functions that loops can vectorise. One table: `symbol` names a function, `define` writes it.
 
-Where we have a polynomial (`POLYNOMIALS`) it is inlined, without branches: scalar code, the body of a vector loop and its
+Where we have a polynomial (`POLYNOMIALS`, inlined, and `LIBRARY`, called) scalar code, the body of a vector loop and its
 tail give the same bits, on every target. The error is at most 4 ulp (`tests/backends/test_vecmath.py` measures it).
 The rest are calls of libm, which loops replace by libmvec's vector versions where that library is found (within 4 ulp).
 """
@@ -176,7 +176,7 @@ def _reduce_pi(f: Lines, x: V) -> tuple[V, V, V]:
     return f.to_bits(shifted), r, f.fma(k, -w.pi_2[2], low)
 
 
-def _sin_cos(f: Lines, quarter: int) -> V:
+def _sin_cos(f: Lines, quarter: int) -> None:
     w = _width(f.bits)
     x = f.abs(f.params[0])
     quadrant, r, low = _reduce_pi(f, x)
@@ -191,8 +191,7 @@ def _sin_cos(f: Lines, quarter: int) -> V:
     if not quarter:  # sin is odd
         sign = sign ^ (f.to_bits(f.params[0]) & -(1 << (f.bits - 1)))
     y = f.from_bits(f.to_bits(y) ^ sign)
-    f.ret_if(x <= w.sin_limit, y)
-    return _libm(f, "cos" if quarter else "sin")
+    f.ret_but(y, x > w.sin_limit, ("cos" if quarter else "sin") + ("" if f.bits == 64 else "f"))
 
 
 def _trigamma(f: Lines) -> V:
@@ -214,9 +213,11 @@ def _trigamma(f: Lines) -> V:
 _BERNOULLI = [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510]
 
 POLYNOMIALS: dict[str, Callable[[Lines], V]] = {
-    "exp": _exp, "expm1": _expm1, "log": _log, "log1p": _log1p, "tanh": _tanh,
-    "sin": lambda f: _sin_cos(f, 0), "cos": lambda f: _sin_cos(f, 1), "trigamma": _trigamma,
+    "exp": _exp, "expm1": _expm1, "log": _log, "log1p": _log1p, "tanh": _tanh, "trigamma": _trigamma,
 }
+# These have a branch, for arguments so large that their quadrant takes more than double precision. So they are called, not
+# inlined: from a library of our own, linked once, which has a function for every width of vector beside the scalar one.
+LIBRARY: dict[str, int] = {"sin": 0, "cos": 1}
 
 # ------------------------------------------------------------------------------------------------------- libraries
 
@@ -230,35 +231,49 @@ _NEEDS = {"trigamma": "sin"}
 _LETTERS = {16: "b", 32: "d", 64: "e"}  # libmvec's name for a vector of so many bytes: SSE, AVX2, AVX-512
 
 
+def _widths() -> list[int]:
+    """The vectors of this machine, in bytes."""
+    from .jit import host
+
+    features = host().features.split(",")
+    return [16, *(size for size, feature in ((32, "+avx2"), (64, "+avx512f")) if feature in features)]
+
+
 @cache
 def libmvec() -> frozenset[str]:
     """The vector functions this machine's C library offers, by their mangled names; none where there is no libmvec."""
     import llvmlite.binding as llvm
 
-    from .jit import host
-
     try:
         llvm.load_library_permanently("libmvec.so.1")
     except RuntimeError:
         return frozenset()
-    widths = [size for size, feature in ((16, "+sse2"), (32, "+avx2"), (64, "+avx512f")) if feature in host().features.split(",")]
     names = (f"_ZGV{_LETTERS[size]}N{size // bytes_}{'v' * arity}_{name}{suffix}"
              for arity, table in ((1, _MVEC1), (2, _MVEC2)) for name in table
-             for bytes_, suffix in ((8, ""), (4, "f")) for size in widths)
+             for bytes_, suffix in ((8, ""), (4, "f")) for size in _widths())
     return frozenset(name for name in names if llvm.address_of_symbol(name) is not None)
 
 
 def _libm(f: Lines, name: str) -> V:
     """A call of libm's function, with its vector versions beside it for the vectoriser to take."""
-    callee = name + ("" if f.bits == 64 else "f")
-    variants, t = [], f.type("f")
-    for size, letter in _LETTERS.items():
-        lanes, vs = size // (f.bits // 8), "v" * len(f.params)
-        vector = f"_ZGV{letter}N{lanes}{vs}_{callee}"
-        if vector in libmvec():
-            variants.append(f"_ZGV_LLVM_N{lanes}{vs}_{callee}({vector})")
-            f.declares.add(f"declare <{lanes} x {t}> @{vector}({', '.join([f'<{lanes} x {t}>'] * len(f.params))})")
-            f.keeps.add(vector)
+    callee, vs = name + ("" if f.bits == 64 else "f"), "v" * len(f.params)
+    names = {size * 8 // f.bits: f"_ZGV{letter}N{size * 8 // f.bits}{vs}_{callee}" for size, letter in _LETTERS.items()}
+    return _call(f, callee, {lanes: vector for lanes, vector in names.items() if vector in libmvec()})
+
+
+def _ours(f: Lines, name: str) -> V:
+    """A call of a function of our library, likewise."""
+    callee = f"lms_{name}_f{f.bits}"
+    return _call(f, callee, {size * 8 // f.bits: f"{callee}_v{size * 8 // f.bits}" for size in _widths()})
+
+
+def _call(f: Lines, callee: str, vectors: dict[int, str]) -> V:
+    """A call that loops may replace: `vectors` are the names of its versions, by their number of lanes."""
+    variants, t, vs = [], f.type("f"), "v" * len(f.params)
+    for lanes, vector in vectors.items():
+        variants.append(f"_ZGV_LLVM_N{lanes}{vs}_{callee}({vector})")
+        f.declares.add(f"declare <{lanes} x {t}> @{vector}({', '.join([f'<{lanes} x {t}>'] * len(f.params))})")
+        f.keeps.add(vector)
     vector_variants = f' "vector-function-abi-variant"="{",".join(variants)}"' if variants else ""
     f.declares.add(f"declare {t} @{callee}({', '.join([t] * len(f.params))})")
     return f.call(callee, f.params, "nounwind willreturn memory(none)" + vector_variants)
@@ -280,7 +295,7 @@ def _special(f: Lines, name: str) -> V:
 
 # ------------------------------------------------------------------------------------------------------- the table
 
-FUNCTIONS = frozenset((*POLYNOMIALS, *_LIBM1, *_BINARY, *_SPECIAL))
+FUNCTIONS = frozenset((*POLYNOMIALS, *LIBRARY, *_LIBM1, *_BINARY, *_SPECIAL))
 
 
 def symbol(op: str, scalar: Scalar) -> str:
@@ -319,10 +334,33 @@ def _has_fma() -> bool:
 def _function(name: str, fma: bool) -> Lines:
     _, op, scalar = name.split(".")
     f = Lines(name, 64 if scalar == "f64" else 32, 2 if op in _BINARY else 1)
-    if op in POLYNOMIALS and (fma or op not in ("sin", "cos")):  # their reduction needs products that are not rounded
+    if op in POLYNOMIALS:
         f.ret(POLYNOMIALS[op](f))
+    elif op in LIBRARY and fma:  # their reduction needs products that are not rounded
+        f.ret(_ours(f, op))
     elif op in _SPECIAL:
         f.ret(_special(f, op))
     else:
         f.ret(_libm(f, op))
     return f
+
+
+# ----------------------------------------------------------------------------------------------------- our library
+
+
+def in_library(name: str) -> bool:
+    """Whether a symbol is one of our library's: `lms_sin_f64`, `lms_sin_f64_v8`."""
+    return name.startswith("lms_") and name.split("_")[1] in LIBRARY
+
+
+def library() -> tuple[str, tuple[str, ...]]:
+    """The text of our library, for this machine's vectors, and the names it defines."""
+    functions = []
+    for op, quarter in LIBRARY.items():
+        for bits in (64, 32):
+            for lanes in (1, *(size * 8 // bits for size in _widths())):
+                f = Lines(f"lms_{op}_f{bits}" + (f"_v{lanes}" if lanes > 1 else ""), bits, lanes=lanes)
+                _sin_cos(f, quarter)
+                functions.append(f)
+    declares = sorted({d for f in functions for d in f.declares})
+    return "".join(f.written("") for f in functions) + "\n".join(declares) + "\n", tuple(f.name for f in functions)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lms.backends.llvm import Options, emit_module, jit
+from lms.backends.llvm import Options, emit_module, jit, support
 from lms.backends.llvm.abi import BLOCK, CALLBACKS, CONTEXT, NODE_FIELDS, VALUES, Module, Site, Status, offsets
 from lms.backends.llvm.emit import declaration
 from lms.core.ir import Program
@@ -55,7 +55,7 @@ class Native:
             get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
             get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
             return int(get(capsule, get_name(capsule)))
-        return None
+        return support.resolve(name)
 
     # ------------------------------------------------------------------------------------------- callbacks
 
