@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from lms.core import primitives as p
 from lms.core.effects import Effects
 from lms.core.ir import Program, sum_types, walk
+from lms.core.lazy import special
 from lms.core.primitives.record import Record
 from lms.core.text import qualified
 

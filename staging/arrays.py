@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import StagingTypeError, here
+from lms.core.lazy import special
 from lms.core.primitives import Primitive
 from lms.core.types import Scalar, element, f64, i64, u64
 

@@ -16,11 +16,11 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import StagingError, StagingTypeError, here
+from lms.core.lazy import special
 from lms.core.types import ArrayType, Scalar, SumType, Type, bool_, c128, element, f64, i64
 
 from . import arrays, reach, shaping
@@ -72,7 +72,7 @@ def _is_captured(x: Any) -> bool:
 
 def _entry(f: Any) -> Callable[..., Any] | None:
     try:
-        return STAGED.get(f)
+        return STAGED.find(f)
     except TypeError:  # not hashable, so not in the table
         return None
 

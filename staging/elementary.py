@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from lms.core import primitives as p
+from lms.core.lazy import special
 from lms.core.primitives import Primitive
 
 from . import elementwise as e

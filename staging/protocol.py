@@ -43,19 +43,20 @@ def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Map
 def _ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], options: dict[str, Any]) -> Any:
     library = "np" if getattr(np, ufunc.__name__, None) is ufunc else "scipy.special"
     name = f"{library}.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-    if method == "__call__" and ufunc in STAGED:
+    staged = STAGED.find(ufunc)
+    if method == "__call__" and staged is not None:
         dtype = options.pop("dtype", None)
         if not options:
-            made = STAGED[ufunc](*inputs)
+            made = staged(*inputs)
             return made if dtype is None else made.astype(dtype)
     elif method == "reduce" and ufunc in _REDUCED:
         axis = options.pop("axis", 0)
         return _REDUCED[ufunc](inputs[0], axis, **options)
     elif method == "accumulate" and ufunc is np.add:
         return arrays.cumsum(inputs[0], options.get("axis", 0))
-    elif method == "outer" and ufunc in STAGED:
+    elif method == "outer" and staged is not None:
         x, y = (lift_value(v) for v in inputs)
-        return STAGED[ufunc](Rep(x)[(..., *[None] * Rep(y).ndim)] if Rep(x).ndim else Rep(x), Rep(y))
+        return staged(Rep(x)[(..., *[None] * Rep(y).ndim)] if Rep(x).ndim else Rep(x), Rep(y))
     elif method == "at" and ufunc in (np.add, np.subtract):
         return _add_at(inputs[0], inputs[1], inputs[2] if ufunc is np.add else -inputs[2])
     unsupported(name + (f" with {', '.join(options)}" if options else ""))
@@ -75,7 +76,7 @@ def _add_at(target: Any, index: Any, v: Any) -> None:
 
 def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """`np.f(...)` for functions that are not ufuncs."""
-    staged = STAGED.get(function)
+    staged = STAGED.find(function)
     if staged is None:
         unsupported(f"np.{getattr(function, '__name__', function)}")
     try:

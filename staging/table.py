@@ -7,10 +7,25 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lms.core.builder import staging
+from lms.core.lazy import Deferred
 
 from .rep import Rep
 
-STAGED: dict[Any, Callable[..., Any]] = {}
+
+class Table(dict[Any, Callable[..., Any]]):
+    """A dictionary by callables. Those of a library that is not loaded yet are looked for once it is."""
+
+    def find(self, f: Any) -> Callable[..., Any] | None:
+        """The staged form of a callable, or None."""
+        found = super().get(f)
+        if found is None and (waiting := [d for d in self if isinstance(d, Deferred) and d.loaded]):
+            for d in waiting:
+                self.setdefault(d.resolve(), self.pop(d))
+            found = super().get(f)
+        return found
+
+
+STAGED = Table()
 """What a call of the key means when a staged value is among its arguments."""
 
 ALWAYS: set[Any] = set()

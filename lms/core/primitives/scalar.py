@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from ..errors import ShapeError, StagingTypeError
+from ..lazy import special
 from ..types import SCALARS, ArrayType, Scalar, SumType, Type, bool_, element, with_element
 from .table import Attrs, Primitive, TypeRule, row
 
