@@ -62,7 +62,8 @@ def truth(x: Any) -> Any:
     if isinstance(x.type, SumType):
         return True
     if x.ndim:
-        raise StagingTypeError(f"{describe(x)} is an array: whether it is true is ambiguous", here(), fix="say `.any()` or `.all()`")
+        raise StagingTypeError(f"{describe(x)} is an array: whether it is true is ambiguous", here(),
+                               fix="say `.any()` or `.all()`")
     return elementwise.truth(x)
 
 
@@ -224,7 +225,8 @@ class Choice:
             return x if self.test else y
         b = current()
         with b.at(self.span):
-            (value,) = merge(b, self.test.value, *self.paths, ("choice",), lambda _: (self.span, self.span))
+            first, second = self.paths
+            (value,) = merge(b, self.test.value, first, second, ("choice",), lambda _: (self.span, self.span))
         return value
 
 
@@ -259,8 +261,8 @@ class Logic:
                 return Rep(b.emit1(p.scalar.and_ if self.both else p.scalar.or_, self.test.value, right.value))
             close_block(b, self.block)
             mine, other = Path(self.block, (right,)), Path(_empty(b), (self.left,))
-            paths = (mine, other) if self.both else (other, mine)
-            (value,) = merge(b, self.test.value, *paths, ("choice",), lambda _: (self.span, self.span))
+            first, second = (mine, other) if self.both else (other, mine)
+            (value,) = merge(b, self.test.value, first, second, ("choice",), lambda _: (self.span, self.span))
         return value
 
 
@@ -275,6 +277,18 @@ def cheap(block: Block) -> bool:
                                           and all(isinstance(v.type, Scalar) for v in n.results) for n in walk(block))
 
 
+
+
+def identical(x: Any, y: Any) -> Any:
+    """`x is y`; a record that may be None, or a staged bool beside `True` or `False`, is asked later."""
+    from .records import is_instance
+
+    staged, other = (x, y) if isinstance(x, Rep) else (y, x)
+    if isinstance(staged, Rep) and isinstance(staged.type, SumType) and other is None:
+        return is_instance(staged, type(None))
+    if isinstance(staged, Rep) and staged.type == bool_ and isinstance(other, bool):
+        return ops.equal(staged, other)
+    return x is y
 
 
 def contains(x: Any, xs: Any) -> Any:

@@ -227,6 +227,19 @@ def lift_record(x: Any, t: SumType) -> Value:
     return current().emit1(p.array.construct, *operands, type=t, tag=tag)
 
 
+def common_record(a: Any, b: Any) -> SumType | None:
+    """The sum type of two records, staged or built now, that differ in class; None where that is not what they are."""
+    for x, y in ((a, b), (b, a)):
+        if isinstance(x, Rep) and isinstance(x.type, SumType):
+            known = type(y) in _classes.get(x.type.name, ()) and not isinstance(y, Rep)
+            return x.type if known else None
+    kinds = {type(a), type(b)}
+    if len(kinds) == 1 or not all(k is type(None) or dataclasses.is_dataclass(k) for k in kinds):
+        return None
+    found = [t for members, t in _types.items() if kinds <= set(members)]
+    return min(found, key=lambda t: len(t.constructors), default=None)
+
+
 def tag(x: Rep) -> Rep:
     """Which alternative a record is, an `i64`."""
     return Rep(current().emit1(p.array.tag, x.value))

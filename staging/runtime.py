@@ -9,20 +9,20 @@ import builtins
 import operator
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lms.core import primitives as p
 from lms.core.builder import current, staging
-from lms.core.errors import LmsError, Span, StagingError, StagingTypeError, here
-from lms.core.ir import Block, Value, walk
+from lms.core.errors import LmsError, Span, StagingError, here
+from lms.core.ir import Block, walk
 from lms.core.types import ArrayType, SumType
 
-from . import control, hygiene, iterables, loops, matching, messages, ops, records, state
-from .blocks import blocks, close_block, home, inside, open_block
+from . import control, hygiene, iterables, loops, matching, messages, records, state
+from .blocks import blocks, close_block, home, inside
+from .comprehensions import Gathering, once
 from .control import Branch, Choice, Dead, Logic, Site
-from .joins import describe
-from .rep import Rep, lift_value
+from .rep import Rep
 
 
 class _Open(threading.local):
@@ -96,10 +96,10 @@ class AttributePlace(Place):
 
 _OPERATORS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
     "Add": (operator.iadd, operator.add), "Sub": (operator.isub, operator.sub), "Mult": (operator.imul, operator.mul),
-    "Div": (operator.itruediv, operator.truediv), "FloorDiv": (operator.ifloordiv, operator.floordiv), "Mod": (operator.imod, operator.mod),
-    "Pow": (operator.ipow, operator.pow), "MatMult": (operator.imatmul, operator.matmul), "BitAnd": (operator.iand, operator.and_),
-    "BitOr": (operator.ior, operator.or_), "BitXor": (operator.ixor, operator.xor), "LShift": (operator.ilshift, operator.lshift),
-    "RShift": (operator.irshift, operator.rshift),
+    "Div": (operator.itruediv, operator.truediv), "FloorDiv": (operator.ifloordiv, operator.floordiv),
+    "Mod": (operator.imod, operator.mod), "Pow": (operator.ipow, operator.pow), "MatMult": (operator.imatmul, operator.matmul),
+    "BitAnd": (operator.iand, operator.and_), "BitOr": (operator.ior, operator.or_), "BitXor": (operator.ixor, operator.xor),
+    "LShift": (operator.ilshift, operator.lshift), "RShift": (operator.irshift, operator.rshift),
 }
 
 
@@ -111,7 +111,7 @@ def inplace(op: str, x: Any, y: Any) -> Any:
             x[...] = make(x, y)
             return x
         return make(x, y)
-    if staging() and hasattr(type(x), f"__{change.__name__.strip('_')}__") and not isinstance(x, hygiene._VALUES):
+    if staging() and hasattr(type(x), f"__{change.__name__.strip('_')}__") and not isinstance(x, hygiene.VALUES):
         if isinstance(y, Rep) and hasattr(x, "dtype"):
             return make(x, y)
         hygiene.may_change(x)
@@ -142,7 +142,8 @@ def call(f: Any, /, *args: Any, **kwargs: Any) -> Any:
     if (special := _SPECIAL.get(f) if _hashable(f) else None) is not None:
         return special(*args, **kwargs)
     if f in _FRAMES if _hashable(f) else False:
-        raise StagingError(f"`{f.__name__}` looks at a frame or at text, which staging rewrites", here(), fix="name the variables")
+        raise StagingError(f"`{f.__name__}` looks at a frame or at text, which staging rewrites", here(),
+                           fix="name the variables")
     hygiene.check_call(f, args)
     if _own_init(f):
         new = f.__new__(f)
@@ -240,54 +241,6 @@ def _top(kind: type[Any]) -> Any:
 # --------------------------------------------------------------------------------------- comprehensions
 
 
-class Gathering:
-    """A comprehension over something that exists later: its one item is staged in a block, and stored into an array."""
-
-    def __init__(self, source: iterables.Later) -> None:
-        b = current()
-        self.span = here()
-        self.count = iterables.counter(source.count)
-        self.block = open_block(b, (self.count.type,), ("i",), expression=True)
-        self.item = source.item(iterables.index_value(self.block.params[0]))
-
-    def close(self, items: Any) -> Any:
-        """The array of what the one item became."""
-        b = current()
-        (x,) = items
-        if isinstance(x, list):
-            x = ops.asarray(x)
-        if not (isinstance(x, Rep | bool | int | float | complex) or hasattr(x, "dtype")):
-            raise StagingTypeError(f"a comprehension over a staged sequence makes an array, and its items are {describe(x)}", self.span,
-                                   fix="make one array for each part")
-        v = lift_value(x)
-        inner = v.type.dims if isinstance(v.type, ArrayType) else ()
-        close_block(b, self.block)
-        sizes = [self._outside(d) for d in inner]
-        with b.at(self.span):
-            n = b.size_of(self.count)
-            element = v.type.dtype if isinstance(v.type, ArrayType) else v.type
-            out = b.emit1(p.array.empty, self.count, *sizes, dims=(n, *inner), dtype=element)
-            with b.into(self.block):
-                _store(Rep(out), Rep(self.block.params[0]), Rep(v))
-            b.emit(p.control.for_, b.const(0), self.count, b.const(1), blocks=(self.block,), types=())
-        return Rep(out)
-
-    def _outside(self, size: Any) -> Value:
-        known = state.known_size(size)
-        if known is None:
-            raise StagingError("the items of this comprehension are arrays whose size is known only inside it", self.span,
-                               fix="make the array before, and assign its rows in a loop")
-        return known
-
-
-def _store(out: Rep, k: Rep, x: Rep) -> None:
-    b = current()
-    if isinstance(x.type, ArrayType):
-        out[k] = x
-    else:
-        b.emit(p.array.store, out.value, x.value, k.value)
-
-
 def each(xs: Any, kind: str, first: bool) -> Iterable[Any]:
     """What a comprehension goes over: what is there now, or the one item that stands for all that come later."""
     source = iterables.later(xs) if staging() else None
@@ -301,11 +254,7 @@ def each(xs: Any, kind: str, first: bool) -> Iterable[Any]:
                            fix="write a loop that fills an array, and count what is in it")
     gathering = Gathering(source)
     _open.stack.append(gathering)
-    return _once(gathering.item)
-
-
-def _once(item: Any) -> Iterator[Any]:
-    yield item
+    return once(gathering.item)
 
 
 def gathered(items: Any) -> Any:
@@ -346,7 +295,8 @@ def fail(*message: Any) -> None:
     """... and fails."""
     ok = _open.stack.pop()
     if isinstance(ok, Rep):
-        current().emit(p.control.check, ok.value, *messages.operands_of(message), error="AssertionError", message=messages.template(message))
+        current().emit(p.control.check, ok.value, *messages.operands_of(message), error="AssertionError",
+                       message=messages.template(message))
         return
     raise error(AssertionError(*message))
 
@@ -378,6 +328,7 @@ class Runtime:
     decide_chain = staticmethod(decide_chain)
     logical_not = staticmethod(control.logical_not)
     contains = staticmethod(control.contains)
+    identical = staticmethod(control.identical)
     each = staticmethod(each)
     gathered = staticmethod(gathered)
     selects = staticmethod(selects)

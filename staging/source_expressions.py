@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from lms.core.errors import Span
 
 from . import source_names as names
 from .rep import Rep
-from .state import HIDDEN
 
 RUNTIME = "_lms"
 
@@ -44,7 +43,8 @@ class Expressions(ast.NodeTransformer):
     def span(self, node: ast.AST | None) -> Span | None:
         if node is None or not hasattr(node, "lineno"):
             return None
-        return Span(self.file, node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0)  # type: ignore[attr-defined]  # as tested
+        at = cast(ast.expr, node)  # or anything else that has a place
+        return Span(self.file, at.lineno, at.col_offset, at.end_lineno or 0, at.end_col_offset or 0)
 
     def place(self, node: ast.expr) -> ast.expr:
         """The place of an expression, as an expression."""
@@ -60,7 +60,8 @@ class Expressions(ast.NodeTransformer):
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
         # `a and (b and c)`: what `b` binds with `:=` is in sight of `c`
-        *values, out = [self.visit(value) for value in node.values]
+        values: list[ast.expr] = [self.visit(value) for value in node.values]
+        out = values.pop()
         for value in reversed(values):
             out = self._logic(node, isinstance(node.op, ast.And), value, out)
         return out
@@ -89,6 +90,9 @@ class Expressions(ast.NodeTransformer):
         if isinstance(op, ast.In | ast.NotIn):
             found = put(node, call("contains", left, right))
             return found if isinstance(op, ast.In) else put(node, call("logical_not", found))
+        if isinstance(op, ast.Is | ast.IsNot):
+            found = put(node, call("identical", left, right))
+            return found if isinstance(op, ast.Is) else put(node, call("logical_not", found))
         return ast.copy_location(ast.Compare(left, [op], [right]), node)
 
     # ------------------------------------------------------------------------------- names and calls
@@ -101,7 +105,8 @@ class Expressions(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args:
             return node  # Python finds the class and `self` by looking at the caller
-        if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and node.func.value.id.startswith(HIDDEN[:-1]):
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if isinstance(owner, ast.Name) and owner.id.startswith(RUNTIME):
             node.args = [self.visit(a) for a in node.args]
             return node  # a call that the rewriting has put there
         args = [self.visit(a) for a in node.args]

@@ -17,6 +17,7 @@ from lms.core.types import ArrayType, Scalar, Size, SumType, Type, fresh_symbol,
 from . import trees
 from .elementwise import check
 from .joins import describe, is_weak, join_types, promote, scalar_like, weak_kind
+from .records import common_record
 from .rep import Rep, Weak, lift, lift_value
 
 HIDDEN = "_lms_"
@@ -264,7 +265,8 @@ class Variable:
 
     def values(self, x: Any) -> list[Value]:
         """The travelling leaves of `x`, as values made in the block being filled."""
-        leaves = [x] * len(self.plans) if isinstance(x, Undefined) else trees.flatten(self.like(x))[0]
+        whole = isinstance(self.shape, trees.Leaf)  # also where `x` is a record of now: it travels as one value
+        leaves = [x] * len(self.plans) if isinstance(x, Undefined) else [x] if whole else trees.flatten(self.like(x))[0]
         return [plan.value(leaf) for plan, leaf in zip(self.plans, leaves, strict=True) if isinstance(plan, Slot)]
 
     def like(self, x: Any) -> Any:
@@ -297,6 +299,8 @@ def join_variable(name: str, a: Any, b: Any, places: tuple[Span | None, Span | N
         return Variable(name, shape, tuple(join(name, *((gone, x) if gone_a else (x, gone)), places) for x in leaves))
     if isinstance(a, Maybe) or isinstance(b, Maybe):
         a, b = surely(a), surely(b)
+    if (t := common_record(a, b)) is not None:
+        return Variable(name, trees.LEAF, (Slot(t),))
     xs, shape = trees.flatten(a)
     ys, other = trees.flatten(b)
     if shape != other:
@@ -316,7 +320,8 @@ def unlike_shapes(name: str, a: Any, b: Any, places: tuple[Span | None, Span | N
     """Two containers whose parts do not correspond, or a container and something else."""
     if trees.children(a) is None and trees.children(b) is None or a is None or b is None:
         return unlike(name, a, b, places)
-    return _two_ways(name, _container(a), _container(b), places, "give it the same parts on both paths; what grows in a loop is an array")
+    fix = "give it the same parts on both paths; what grows in a loop is an array"
+    return _two_ways(name, _container(a), _container(b), places, fix)
 
 
 def _container(x: Any) -> str:
