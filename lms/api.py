@@ -15,7 +15,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import numpy as np
 
-from lms.backends.llvm.native import NativeCallable, set_entries
+from lms.backends.llvm.native import NativeCallable, set_entries, suspended
 from lms.core.builder import staging
 from lms.core.errors import LmsError, SpecializationWarning, StagingError, here, is_ours
 from lms.core.primitives.array import Record
@@ -39,7 +39,8 @@ def unstaged() -> Iterator[None]:
     """Inside, staged functions run as plain Python, under the debugger."""
     token = _unstaged.set(True)
     try:
-        yield
+        with suspended():
+            yield
     finally:
         _unstaged.reset(token)
 
@@ -124,7 +125,9 @@ class Staged(NativeCallable, Generic[P, R]):
             if (found := self._known(key)) is not None:
                 return found
             self._count(bound)
-            s = Specialization(functions.trace(self.body, self.signature, bound), self.options)
+            with suspended():  # a call of a staged function becomes a call in the program, or runs plainly
+                traced = functions.trace(self.body, self.signature, bound)
+            s = Specialization(traced, self.options)
             self.specializations[key] = [*(old for old in self.specializations.get(key, ()) if old.traced.current()), s]
             self._enter(s, bound)
             return s
@@ -235,7 +238,8 @@ def check_pure(f: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     programs = []
     for _ in range(2):
         bound = s.signature.bind(args, kwargs)
-        programs.append(_numbered(str(functions.trace(s.body, s.signature, bound).program)))
+        with suspended():
+            programs.append(_numbered(str(functions.trace(s.body, s.signature, bound).program)))
     for one, other in zip(programs[0].splitlines(), programs[1].splitlines(), strict=False):
         if one != other:
             raise StagingError(f"staging {s.signature.name} twice gave two programs: `{one.strip()}`, then `{other.strip()}`",

@@ -49,6 +49,7 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 @_Py_FalseStruct = external global i8
 @_Py_NoneStruct = external global i8
 @lms_ndarray = external global i8
+@lms_suspended = external global i64
 @lms_here = global [4 x ptr] zeroinitializer
 """
 
@@ -215,7 +216,7 @@ class _Entry:
 
     # --------------------------------------------------------------------------------- sizes and overlap
 
-    def sizes(self) -> None:
+    def sizes(self, choosy: str) -> None:
         symbols: dict[str, str] = {}
         single = "false"
         for e in equations(self.module.params):
@@ -234,7 +235,6 @@ class _Entry:
                 self.demand(self.value(f"icmp sge i64 {have}, 0"))
             symbols[e.symbol] = have
         if single != "false":
-            choosy = self.value(f"icmp ne i64 {self.load('i64', '%self', CHOOSY_AT)}, 0")
             self.demand(self.value(f"xor i1 {self.value(f'and i1 {single}, {choosy}')}, true"))
 
     def size(self, size: Size, symbols: dict[str, str]) -> str:
@@ -424,9 +424,12 @@ class _Entry:
         count = self.value(f"and i64 %nargsf, {_LIMIT}")
         enough = self.value(f"icmp eq i64 {count}, {len(module.params)}")
         self.demand(self.value(f"and i1 {enough}, {self.value('icmp eq ptr %kwnames, null')}"))
+        choosy = self.value(f"icmp ne i64 {self.load('i64', '%self', CHOOSY_AT)}, 0")
+        off = self.value(f"icmp ne i64 {self.load('i64', '@lms_suspended', 0)}, 0")
+        self.demand(self.value(f"xor i1 {self.value(f'and i1 {choosy}, {off}')}, true"))
         for k, t in enumerate(module.params):
             self.argument(k, t)
-        self.sizes()
+        self.sizes(choosy)
         self.overlaps()
         self.run()
         self.box()

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from ctypes import c_char_p, c_int, c_ssize_t, c_uint, c_ulong, c_void_p, py_object
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -172,6 +174,22 @@ def set_entries(obj: NativeCallable, addresses: Sequence[int], keepalive: object
         c_void_p.from_address(id(obj) + TABLE_AT).value = ctypes.addressof(table)
         c_void_p.from_address(id(obj) + CHOOSY_AT).value = int(choosy)
         c_void_p.from_address(id(obj) + POINTER_AT).value = addresses[0] if addresses else None
+
+
+@contextmanager
+def suspended() -> Iterator[None]:
+    """Inside, calls of choosy objects run `__call__`, whatever entries they have: it decides what a call means here."""
+    with _suspending:
+        SUSPENDED.value += 1
+    try:
+        yield
+    finally:
+        with _suspending:
+            SUSPENDED.value -= 1
+
+
+SUSPENDED = ctypes.c_int64(0)  # entries read it
+_suspending = threading.Lock()
 
 
 def entries(obj: NativeCallable) -> list[int]:

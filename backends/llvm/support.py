@@ -20,7 +20,7 @@ from . import cache as objects
 from . import jit, poll, vecmath
 from .abi import BLOCK
 from .merge import merge
-from .native import TABLE_AT, Layout, array_api
+from .native import SUSPENDED, TABLE_AT, Layout, array_api
 
 COPIED = 8192  # results of at most so many bytes are copied into an ndarray's own memory, which costs less than a capsule
 _NEW, _NEW_COPY, _SET_BASE, _SCALAR = 93, 85, 282, 60  # places in NumPy's table
@@ -263,6 +263,8 @@ def resolve(name: str) -> int | None:
         return _math()[name]
     if name == "lms_stack":
         return ctypes.addressof(_stack)
+    if name == "lms_suspended":
+        return ctypes.addressof(SUSPENDED)
     if name == "lms_ndarray":
         return id(np.ndarray)
     if name == "lms_numpy_scalar":

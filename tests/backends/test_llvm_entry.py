@@ -18,7 +18,7 @@ import pytest
 
 from lms.backends.llvm import CompiledFunction, NativeCallable, compile, emit_module, set_entries
 from lms.backends.llvm.emit import Options
-from lms.backends.llvm.native import LAYOUT_HOLDS
+from lms.backends.llvm.native import LAYOUT_HOLDS, suspended
 from lms.core.errors import ShapeError, Span, StagingTypeError
 from lms.core.primitives.record import Record
 from lms.core.types import SCALARS, ArrayType, Constructor, Scalar, SumType, Type, bool_, c128, f32, f64, i8, i64, symbol
@@ -487,6 +487,10 @@ def test_entries_of_compiled_functions_in_an_object_of_ones_own() -> None:
     assert mine(np.ones(3)) == 3.0
     assert mine(np.ones(1))[0] == "slow", "an axis of size 1 may mean other code"
     assert mine(1) == ("slow", (1,))
+    with suspended():
+        assert mine(0.5) == ("slow", (0.5,))
+        assert compiled([f64], lambda e, x: x)(1) == 1.0, "compiled functions themselves are not suspended"
+    assert mine(0.5) == 0.5
 
 
 @native
