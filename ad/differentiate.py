@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +10,6 @@ from lms.core import primitives as p
 from lms.core.effects import Effects
 from lms.core.errors import StagingError
 from lms.core.ir import Node, Program, walk
-from lms.passes.base import Pass, run
 
 from .forward import ForwardMode
 from .reverse import ReverseMode
@@ -20,15 +19,15 @@ _DERIVATIVES = (p.control.vjp, p.control.jvp)
 
 @dataclass(frozen=True, slots=True)
 class Differentiate:
-    """Expand derivatives of functions that hold none themselves, until none is left; simplify by `before` each time."""
+    """Expand derivatives of functions that hold none themselves, until none is left; `simplify` the program each time."""
 
-    before: tuple[Pass, ...] = ()
+    simplify: Callable[[Program], Program] | None = None
     name: ClassVar[str] = "differentiate"
 
     def run(self, program: Program) -> Program:
         """The program without `vjp` and `jvp`. Raises `StagingError` where something cannot be differentiated."""
         while any(True for _ in derivatives(program)):
-            program = run(self.before, program)
+            program = self.simplify(program) if self.simplify else program
             ready = [node for node in derivatives(program) if not _reaches_derivative(program, node.attrs["callee"])]
             if not ready:
                 node = next(derivatives(program))

@@ -1,6 +1,6 @@
 """The passes a program goes through, in order: a table of contents.
 
-    for step in pipeline([Differentiate()]): print(step.name)
+    for step in pipeline([Differentiate(simplify)]): print(step.name)
 
 Before differentiation everything is simplified; after it, once more; then arrays become loops, and the loops are cleaned up.
 What plans memory comes after the last differentiation, for until then an allocation is a value with an identity.
@@ -52,6 +52,11 @@ AFTER: tuple[Pass, ...] = (
     *LOWER,
     *CLEANUP,
 )
+
+
+def simplify(program: Program) -> Program:
+    """The program as differentiation likes it."""
+    return run(BEFORE, program)
 
 
 def pipeline(differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boundscheck: bool = True) -> list[Pass]:

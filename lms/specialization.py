@@ -53,7 +53,7 @@ class Specialization:
     @cached_property
     def program(self) -> Program:
         """The program after the passes, in the form the compiled back ends take."""
-        differentiate = [Differentiate(pipeline.BEFORE)] if self.differentiates else []
+        differentiate = [Differentiate(pipeline.simplify)] if self.differentiates else []
         return pipeline.optimize(self.staged, differentiate, fastmath=self.options.fastmath, boundscheck=self.options.boundscheck)
 
     @property
@@ -106,12 +106,12 @@ class Specialization:
 
     def plan(self) -> list[str]:
         """The names of the passes that make the program what it is."""
-        return [step.name for step in pipeline.pipeline([Differentiate(pipeline.BEFORE)] if self.differentiates else [],
+        return [step.name for step in pipeline.pipeline([Differentiate(pipeline.simplify)] if self.differentiates else [],
                                                         fastmath=self.options.fastmath, boundscheck=self.options.boundscheck)]
 
     def _readable(self) -> Program:
         """The program simplified, derivatives expanded, whole-array operations still in one piece."""
-        differentiate = [Differentiate(pipeline.BEFORE)] if self.differentiates else []
+        differentiate = [Differentiate(pipeline.simplify)] if self.differentiates else []
         return run([*pipeline.BEFORE, *differentiate, Inline(), *pipeline.SIMPLIFY], clone(self.staged))
 
     # ----------------------------------------------------------------------------------------- to run

@@ -7,7 +7,7 @@ import pytest
 
 from lms.ad.differentiate import Differentiate
 from lms.core.ir import Program
-from lms.pipeline import BEFORE, optimize
+from lms.pipeline import optimize, simplify
 from tests.ad import programs, test_arrays, test_calls, test_memory
 
 CASES: dict[str, Any] = {**test_memory.CASES, **test_arrays.CASES, **test_calls.CASES}
@@ -17,7 +17,7 @@ class Everything:
     """All passes of the pipeline, in the place of differentiation alone."""
 
     def run(self, program: Program) -> Program:
-        return optimize(program, [Differentiate(BEFORE)])
+        return optimize(program, [Differentiate(simplify)])
 
 
 @pytest.fixture(autouse=True)
