@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,20 +20,22 @@ from lms.core.ir import Block
 from .blocks import blocks, home, inside
 from .rep import Rep
 
-_VALUES = (bool, int, float, complex, str, bytes, tuple, frozenset, range, slice, type(None), type, FunctionType, BuiltinFunctionType,
-           BuiltinMethodType, MethodType, ModuleType, np.generic, Rep)
+VALUES = (bool, int, float, complex, str, bytes, tuple, frozenset, range, slice, type(None), type, FunctionType,
+          BuiltinFunctionType, MethodType, ModuleType, np.generic, Rep)
+"""What cannot be changed, or is changed by other means."""
 
 MUTATORS = frozenset((
-    "append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse", "add", "discard", "update", "setdefault", "popitem",
-    "appendleft", "popleft", "extendleft", "rotate", "difference_update", "intersection_update", "symmetric_difference_update",
-    "__setitem__", "__delitem__", "__iadd__", "send", "__next__", "fill", "put", "itemset", "partition"))
+    "append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse", "add", "discard", "update", "setdefault",
+    "popitem", "appendleft", "popleft", "extendleft", "rotate", "difference_update", "intersection_update",
+    "symmetric_difference_update", "__setitem__", "__delitem__", "__iadd__", "send", "__next__", "fill", "put", "partition"))
 
-_FIXES = {"append": "store into an array made before: `out[i] = x`, or carry a count", "update": "carry a variable, or return the new value"}
+_FIXES = {"append": "store into an array made before: `out[i] = x`, or carry a count",
+          "update": "carry a variable, or return the new value"}
 
 
 def made(x: Any) -> Any:
     """`x`, which was made in the block that is being filled."""
-    if staging() and not isinstance(x, _VALUES):
+    if staging() and not isinstance(x, VALUES):
         b = current()
         blocks(b).made[id(x)] = x, home(b)
     return x
@@ -41,7 +43,7 @@ def made(x: Any) -> Any:
 
 def made_by_call(x: Any) -> Any:
     """The result of a call, which is new if nobody else holds it."""
-    if not isinstance(x, _VALUES) and sys.getrefcount(x) <= 3:  # this name, the caller's, and the question itself
+    if not isinstance(x, VALUES) and sys.getrefcount(x) <= 3:  # this name, the caller's, and the question itself
         return made(x)
     return x
 
@@ -64,7 +66,8 @@ def refuse(x: Any, how: str) -> NoReturn:
     article = "an" if kind[0] in "aeiouAEIOU" else "a"
     where = "the staged `if` or loop" if inside(current()) else "the staged function"
     fix = _FIXES.get(how, "carry the value in a variable that the block assigns, or store it in an array")
-    raise StagingError(f"this changes {article} {kind} made outside {where}: it would happen once, while staging", here(), fix=fix)
+    raise StagingError(f"this changes {article} {kind} made outside {where}: it would happen once, while staging", here(),
+                       fix=fix)
 
 
 def assigns_global(name: str) -> None:

@@ -162,7 +162,8 @@ def result_types(inits: Sequence[Value], params: Sequence[Value]) -> list[Type]:
     for init, param in zip(inits, params, strict=True):
         t = param.type
         if isinstance(t, ArrayType) and isinstance(init.type, ArrayType):
-            t = ArrayType(t.dtype, tuple(d if d == e else fresh_symbol() for d, e in zip(t.dims, init.type.dims, strict=True)), t.layout)
+            dims = tuple(d if d == e else fresh_symbol() for d, e in zip(t.dims, init.type.dims, strict=True))
+            t = ArrayType(t.dtype, dims, t.layout)
         out.append(t)
     return out
 
@@ -256,7 +257,8 @@ class For(Loop):
         else:
             out = b.emit(p.control.for_, start, stop, b.const(step), *some, blocks=(body,), types=types, names=labels)
         arrived = dict(zip(keep, out, strict=True))
-        return self.after(names, [arrived.get(k, init) for k, init in enumerate(inits)], lambda: self._ran(start, stop, step), ends)
+        results = [arrived.get(k, init) for k, init in enumerate(inits)]
+        return self.after(names, results, lambda: self._ran(start, stop, step), ends)
 
     def _condition(self, types: Sequence[Type], names: Sequence[str], stop: Value, step: int, flags: int) -> Block:
         """A loop with exits goes on while none has been taken."""

@@ -64,7 +64,8 @@ class Match:
             return
         if self.left:
             names = ", ".join(self.subject.type.constructors[k].name for k in sorted(self.left))
-            raise StagingError(f"this `match` has no case for {names}", here(), fix=f"add `case {names.split(',')[0]}(...)`, or `case _`")
+            raise StagingError(f"this `match` has no case for {names}", here(),
+                               fix=f"add `case {names.split(',')[0]}(...)`, or `case _`")
         b = current()
         b.emit(primitives.control.check, b.const(False, bool_), error="RuntimeError", message="no case matches")
         raise Dead(b)
@@ -90,7 +91,7 @@ class Match:
             case "or":
                 return self._any(parts[0], x)
             case "class":
-                return self._class(x, *parts, sure=sure)
+                return self._class(x, (*parts,), sure)
             case "sequence":
                 return self._sequence(parts[0], x)
             case "mapping":
@@ -124,10 +125,11 @@ class Match:
             fits = _decide(True, fits, partial(self._fits, pattern, part))
         return fits
 
-    def _class(self, x: Subject, cls: Any, positional: Sequence[Any], names: Sequence[str], named: Sequence[Any], sure: bool) -> Any:
+    def _class(self, x: Subject, parts: tuple[Any, ...], sure: bool) -> Any:
+        cls, positional, names, named = parts
         value = x()
         if isinstance(value, Rep) and isinstance(value.type, SumType):
-            return self._record(x, value, cls, positional, names, named, sure)
+            return self._record(x, value, parts, sure)
         fits = staged_call(isinstance, (value, cls), {})
         if fits is False or not positional and not names:
             return fits
@@ -135,14 +137,15 @@ class Match:
             return self._all(fits, [(positional[0], x)] if positional else [])
         attributes = [*getattr(cls, "__match_args__", ())[: len(positional)], *names]
         if len(attributes) < len(positional) + len(names):
-            raise TypeError(f"{cls.__name__}() accepts {len(getattr(cls, '__match_args__', ()))} positional sub-patterns ({len(positional)} given)")
+            accepts = len(getattr(cls, "__match_args__", ()))
+            raise TypeError(f"{cls.__name__}() accepts {accepts} positional sub-patterns ({len(positional)} given)")
         if not all(hasattr(value, a) for a in attributes):
             return False
         tests = [(p, partial(_attribute, x, a)) for p, a in zip((*positional, *named), attributes, strict=True)]
         return self._all(fits, tests)
 
-    def _record(self, x: Subject, value: Rep, cls: Any, positional: Sequence[Any], names: Sequence[str], named: Sequence[Any],
-                sure: bool) -> Any:
+    def _record(self, x: Subject, value: Rep, parts: tuple[Any, ...], sure: bool) -> Any:
+        cls, positional, names, named = parts
         t = value.type
         assert isinstance(t, SumType)
         tag = next((k for k, c in enumerate(records.classes_of(t)) if c is cls), None)

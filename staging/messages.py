@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lms.core import primitives as p
@@ -61,8 +61,11 @@ def text(*parts: Any) -> Any:
     return Template(tuple(out))
 
 
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {"": lambda x: x, "s": str, "r": repr, "a": ascii}
+
+
 def _converted(x: Any, conversion: str) -> Any:
-    return {"": lambda x: x, "s": str, "r": repr, "a": ascii}[conversion](x)
+    return _CONVERSIONS[conversion](x)
 
 
 def template(xs: Sequence[Any]) -> str:

@@ -74,8 +74,9 @@ def _first_line(node: Definition) -> int:
 
 def _by_position(found: list[Found], code: CodeType) -> list[Found]:
     """Those whose body holds every position the code mentions: several lambdas may share a line."""
-    at = {(line, column) for line, _, column, _ in code.co_positions() if line is not None and column is not None and (line, column) != (
-        code.co_firstlineno, 0)}
+    start_of_code = code.co_firstlineno, 0  # what Python says of instructions without a place of their own
+    positions = {(line, column) for line, _, column, _ in code.co_positions() if line is not None and column is not None}
+    at = positions - {start_of_code}
 
     def holds(d: Found) -> bool:
         body = d.node.body if isinstance(d.node, ast.Lambda) else d.node

@@ -52,7 +52,8 @@ class Matches:
         captures = [n for n in _captures(case.pattern)]
         test: ast.expr = _method(name, "case", self.pattern(case.pattern), ast.Constant(case.guard is not None))
         if case.guard is not None:
-            bind = [_method(name, "let", ast.NamedExpr(ast.Name(c, ast.Store()), _method(name, "get", ast.Constant(c)))) for c in captures]
+            got = [ast.NamedExpr(ast.Name(c, ast.Store()), _method(name, "get", ast.Constant(c))) for c in captures]
+            bind: list[ast.expr] = [_method(name, "let", value) for value in got]
             test = ast.BoolOp(ast.And(), [test, *bind, case.guard])
         bound = [assign(c, _placed(case.pattern, _method(name, "get", ast.Constant(c))), case.pattern) for c in captures]
         return at(case.pattern, ast.If(test, [*bound, *self.block(case.body)], otherwise))
@@ -69,7 +70,8 @@ class Matches:
             case ast.MatchMapping(keys=keys, patterns=parts, rest=rest):
                 return _tuple("mapping", ast.Tuple(list(keys), ast.Load()), self._all(parts), ast.Constant(rest))
             case ast.MatchClass(cls=cls, patterns=parts, kwd_attrs=names, kwd_patterns=named):
-                return _tuple("class", cls, self._all(parts), ast.Tuple([ast.Constant(n) for n in names], ast.Load()), self._all(named))
+                attributes = ast.Tuple([ast.Constant(n) for n in names], ast.Load())
+                return _tuple("class", cls, self._all(parts), attributes, self._all(named))
             case ast.MatchStar(name=name):
                 return _tuple("star", ast.Constant(name))
             case ast.MatchAs(pattern=inner, name=name):

@@ -50,8 +50,10 @@ def assigned(nodes: Iterable[ast.AST]) -> dict[str, ast.AST]:
 def _binds(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
         yield node.id
-    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or isinstance(node, ast.ExceptHandler) and node.name:
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield node.name
+    elif isinstance(node, ast.ExceptHandler):
+        yield from [] if node.name is None else [node.name]
     elif isinstance(node, ast.Import | ast.ImportFrom):
         for alias in node.names:
             yield alias.asname or alias.name.split(".")[0]
@@ -149,7 +151,8 @@ class Liveness:
     def _kills(self, s: ast.stmt) -> Names:
         """What a simple statement surely binds."""
         if isinstance(s, ast.Assign):
-            return frozenset(n.id for t in s.targets for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+            stores = [n for t in s.targets for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+            return frozenset(n.id for n in stores)
         if isinstance(s, ast.AnnAssign) and s.value is not None and isinstance(s.target, ast.Name):
             return frozenset((s.target.id,))
         if isinstance(s, ast.FunctionDef | ast.ClassDef):

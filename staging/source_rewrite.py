@@ -98,17 +98,19 @@ class Rewriter(Expressions):
             self.last.update(names.assigned([s]))
         return out
 
-    def _site(self, s: ast.stmt, head: ast.AST, state: Sequence[str], live: names.Names,
-              first: Sequence[ast.AST], second: Sequence[ast.AST], exits: tuple[str, ...] = ()) -> ast.expr:
+    def _site(self, s: ast.stmt, head: ast.AST, state: Sequence[str], live: names.Names, first: Sequence[ast.AST],
+              second: Sequence[ast.AST], exits: tuple[str, ...] = ()) -> ast.expr:
         """The construct's `Site`, as an expression."""
         one, two = {**self.last, **names.assigned(first)}, {**self.last, **names.assigned(second)}
         places = {name: (self.span(one.get(name)), self.span(two.get(name))) for name in state}
-        self.sites.append(Site(self.span(head) or Span(self.file, s.lineno), tuple(state), live & frozenset(state), places, exits))
+        span = self.span(head) or Span(self.file, s.lineno)
+        self.sites.append(Site(span, tuple(state), live & frozenset(state), places, exits))
         return ast.Subscript(lms("sites"), ast.Constant(len(self.sites) - 1), ast.Load())
 
     def _guarded(self, name: str, body: list[ast.stmt], source: Sequence[ast.AST]) -> list[ast.stmt]:
         """A body in which something may be raised later."""
-        if self.depth >= BLOCK_LIMIT or not any(isinstance(n, ast.Call | ast.Raise | ast.Assert) for s in source for n in ast.walk(s)):
+        may = any(isinstance(n, ast.Call | ast.Raise | ast.Assert) for s in source for n in ast.walk(s))
+        if self.depth >= BLOCK_LIMIT or not may:
             return body
         error = f"{HIDDEN}e"
         handler = ast.ExceptHandler(lms("Dead"), error, [ast.Expr(method(name, "dead", ast.Name(error, ast.Load())))])
@@ -145,8 +147,8 @@ class Rewriter(Expressions):
         body = [take, *self._nested([*s.body])]
         if ways_out:  # a loop that runs now, with an exit that is taken later
             body = self._exit_guard(s, ways_out, state, body)
-        new.append(ast.While(method(name, "again"), [
-            store(state, method(name, "enter", frame())), *self._guarded(name, body, s.body), store(state, method(name, "leave", frame()))], []))
+        enter, leave = (store(state, method(name, m, frame())) for m in ("enter", "leave"))
+        new.append(ast.While(method(name, "again"), [enter, *self._guarded(name, body, s.body), leave], []))
         return [at(s.iter, x) for x in new]
 
     def _exit_guard(self, s: ast.For, ways_out: Sequence[str], state: list[str], body: list[ast.stmt]) -> list[ast.stmt]:
@@ -195,7 +197,7 @@ class Rewriter(Expressions):
         orelse = [checked, *self.block(s.orelse)] if handlers else []
         if not handlers:
             body.append(checked)
-        new = ast.copy_location(ast.Try(body, handlers, orelse, final), s)  # type: ignore[arg-type]  # handlers keep their class
+        new = ast.copy_location(ast.Try(body, handlers, orelse, final), s)
         self.depth -= 1
         return [at(s, ast.Assign([ast.Name(name, ast.Store())], call("Attempt"))), new]
 
@@ -272,7 +274,8 @@ class Rewriter(Expressions):
 
 
 def arguments(args: ast.arguments) -> list[ast.arg]:
-    return [*args.posonlyargs, *args.args, *([args.vararg] if args.vararg else []), *args.kwonlyargs, *([args.kwarg] if args.kwarg else [])]
+    rest = [a for a in (args.vararg, args.kwarg) if a is not None]
+    return [*args.posonlyargs, *args.args, *args.kwonlyargs, *rest]
 
 
 def method(name: str, attribute: str, *args: ast.expr) -> ast.Call:
