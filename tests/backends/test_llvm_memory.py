@@ -101,8 +101,8 @@ class Generator:
         return self.random.choice(pools[t][-3:])
 
     def emit(self, op: Any, *xs: Any, **attrs: Any) -> Value:
-        return self.b.emit1(op, *[x if isinstance(x, Value) else self.b.const(x, f64 if isinstance(x, float) else i64) for x in xs],
-                            **attrs)
+        values = [x if isinstance(x, Value) else self.b.const(x, f64 if isinstance(x, float) else i64) for x in xs]
+        return self.b.emit1(op, *values, **attrs)
 
     def block(self, pools: dict[Type, list[Value]], depth: int) -> dict[Type, list[Value]]:
         pools = {t: list(vs) for t, vs in pools.items()}
