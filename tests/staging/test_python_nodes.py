@@ -1,4 +1,4 @@
-"""A program for every row of docs/python.md: every node of Python's `ast` is staged, runs now, or is an error; with its gradient."""
+"""A program for every row of docs/python.md: each node of `ast` is staged, runs now, or is an error; and its gradient."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ def assignments(x: Rep[f64], n: Rep[i64]):
     return e.sum() + c[1] + len(d) + e[0:2].sum() + e.shape[0]
 
 
-@shows("If", "IfExp", "BoolOp", "And", "Or", "Not", "Compare", "Gt", "GtE", "Lt", "LtE", "Eq", "NotEq", "In", "NotIn", "Is", "IsNot", "Pass")
+@shows("If", "IfExp", "BoolOp", "And", "Or", "Not", "Compare", "Gt", "GtE", "Lt", "LtE", "Eq", "NotEq", "In", "NotIn", "Is",
+       "IsNot", "Pass")
 def choices(x: Rep[f64], n: Rep[i64]):
     y = 0
     if x > 1 and not n == 0 or n in (1, 3):
@@ -272,7 +273,8 @@ def nodes() -> set[str]:
             else:
                 yield sub
 
-    old = {"Num", "Str", "Bytes", "NameConstant", "Ellipsis", "Index", "ExtSlice", "Suite", "AugLoad", "AugStore", "Param", "slice"}
+    old = {"Num", "Str", "Bytes", "NameConstant", "Ellipsis", "Index", "ExtSlice", "Suite", "AugLoad", "AugStore", "Param",
+           "slice"}
     return {c.__name__ for c in leaves(ast.AST) if c.__module__ in ("ast", "_ast")} - old
 
 

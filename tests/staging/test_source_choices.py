@@ -290,7 +290,7 @@ def test_an_array_has_no_truth():
 def test_walrus():
     def f(x: Rep[f64]):
         if (y := x * 2) > 3 and (z := y + 1) < 10:
-            y = y + 1
+            y = y + z - x
         return y
 
     agrees(f, *FLOATS)

@@ -37,9 +37,10 @@ def test_several_lambdas_on_one_line():
 
 
 def test_lambdas_over_several_lines():
-    f = (lambda x:
-         x if x > 0
-         else -x)
+    (f,) = [
+        lambda x:
+        x if x > 0
+        else -x]
     agrees(f, (-3.0,), (3.0,))
 
 
@@ -166,7 +167,7 @@ def test_generators_inside_run_now():
 def test_tracebacks_show_the_users_program():
     def f(x: Rep[f64], d: dict[str, float] | None = None):
         if x > 0:
-            for k in range(3):
+            for _ in range(3):
                 y = {}["missing"]
         return y
 

@@ -89,7 +89,7 @@ def test_bounds_are_evaluated_once():
 def test_the_loop_variable_after_the_loop():
     def f(n: Rep[i64]):
         i = -1
-        for i in range(n):
+        for i in range(n):  # noqa: B007  # its value after the loop is the point
             pass
         return i
 
@@ -119,11 +119,11 @@ def test_arrays_enumerate_zip_reversed_map():
             out = out * 2 + i * v
         for i, v in enumerate(x, 5):
             out = out * 2 + i * v
-        for a, b in zip(x, x[1:]):
+        for a, b in zip(x, x[1:], strict=False):
             out = out * 2 + a - b
         for v in reversed(x):
             out = out * 2 + v
-        for k, (i, v) in enumerate(zip(range(100, 0, -1), reversed(x))):
+        for k, (i, v) in enumerate(zip(range(100, 0, -1), reversed(x), strict=False)):
             out = out * 2 + k * i - v
         for v in map(lambda v: v * v, x):
             out += v

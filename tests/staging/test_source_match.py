@@ -185,7 +185,8 @@ def test_jumps_out_of_cases():
 def test_isinstance():
     def f(t: Rep[Tree], x: Rep[f64], n: Rep[i64]):
         a = 1.0 if isinstance(t, Leaf) else 2.0
-        return a + (1 if isinstance(x, float) else 0) + (10 if isinstance(n, (int, str)) else 0) + (100 if isinstance(n, float) else 0)
+        a += 1 if isinstance(x, float) else 0
+        return a + (10 if isinstance(n, (int, str)) else 0) + (100 if isinstance(n, float) else 0)
 
     for t in TREES:
         assert lms.stage(backend="interpret")(f)(t, 1.0, 2) == f(t, 1.0, 2)
