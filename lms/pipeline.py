@@ -23,6 +23,7 @@ from lms.passes.licm import Licm
 from lms.passes.loops import FuseLoops
 from lms.passes.lower import Lower
 from lms.passes.options import DropIndexChecks, FastMath
+from lms.passes.scalars import Scalars
 from lms.passes.version import Version
 
 SIMPLIFY: tuple[Pass, ...] = (Fold(), Cse(), Bounds(), Licm(), Dce())
@@ -30,6 +31,7 @@ SIMPLIFY: tuple[Pass, ...] = (Fold(), Cse(), Bounds(), Licm(), Dce())
 BEFORE: tuple[Pass, ...] = (
     Inline(trivial=True),
     *SIMPLIFY,
+    Scalars(),
 )
 
 LOWER: tuple[Pass, ...] = (
@@ -38,6 +40,7 @@ LOWER: tuple[Pass, ...] = (
 
 CLEANUP: tuple[Pass, ...] = (
     *SIMPLIFY,
+    Scalars(),
     FuseLoops(),
     Forward(),
     Cse(),

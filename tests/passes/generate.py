@@ -39,6 +39,7 @@ class Generator:
         self.b = b
         self.size = b.dim(x, 0)
         local = self.fresh()
+        self.tiny = [b.emit1(a.empty, b.const(3), dims=(3,), dtype=f64) for _ in range(2)]
         floats, ints, arrays = self.statements([f], [i], [x, y, local], [x, local], 0)
         return (floats[-1], self.random.choice(floats), self.random.choice(ints), self.random.choice(arrays))
 
@@ -67,7 +68,7 @@ class Generator:
                   depth: int) -> None:
         b, pick = self.b, self.random.choice
         kind = pick(["scalar"] * 4 + ["int"] * 2 + ["load"] * 3 + ["store"] * 3
-                    + ["constant", "if", "for", "for", "check", "view"] + (WHOLE if self.whole else []))
+                    + ["constant", "if", "for", "for", "check", "view", "tiny", "tiny"] + (WHOLE if self.whole else []))
         if kind == "scalar":
             floats.append(b.emit1(pick(BINARY), pick(floats), pick(floats)) if self.random.random() < 0.7
                           else b.emit1(pick(UNARY), pick(floats)))
@@ -103,6 +104,12 @@ class Generator:
             parts = [b.emit1(a.view, u, b.emit1(s.minimum, b.const(k), self.size), less, spec=(("slice", 1),), dims=(d,))
                      for u, k in zip((v, w), pick([(0, 1), (1, 0)]), strict=True)]
             b.emit(pick([a.assign, a.add_into]), parts[0], pick([parts[1], b.emit1(s.sin, parts[1])]))
+        elif kind == "tiny" and self.tiny:
+            v, at = pick(self.tiny), b.const(pick([0, 1, 2]))
+            if self.random.random() < 0.5:
+                floats.append(b.emit1(a.load, v, at))
+            else:
+                b.emit(pick([a.store, a.store, a.accumulate]), v, pick(floats), at)
         elif kind == "fresh":
             arrays.append(v := self.fresh())
             writable.append(v)

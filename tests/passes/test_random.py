@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from lms.core.verify import verify, verify_lowered
 from lms.passes.base import Pass
+from lms.passes.bounds import Bounds
 from lms.passes.clone import clone
 from lms.passes.cse import Cse
 from lms.passes.dce import Dce
 from lms.passes.fold import Fold
+from lms.passes.forward import Forward
 from lms.passes.licm import Licm
+from lms.passes.loops import FuseLoops
 from lms.passes.lower import Lower
+from lms.passes.scalars import Scalars
+from lms.passes.version import Version
 from lms.pipeline import pipeline
 from tests.passes.generate import Generator
 from tests.passes.programs import outcome, same
 
-ALONE: list[Pass] = [Fold(), Cse(), Licm(), Dce(), Lower()]
+ALONE: list[Pass] = [Fold(), Cse(), Bounds(), Licm(), Dce(), Scalars(), FuseLoops(), Forward(), Version(), Lower()]
+FEW, MANY = range(60), range(1000, 1000 + int(os.environ.get("LMS_FUZZ_EXAMPLES", "200")))
 
 
 @pytest.mark.parametrize("step", ALONE, ids=lambda step: step.name)
 def test_a_pass_keeps_the_meaning(step: Pass) -> None:
-    for seed in range(150):
+    for seed in FEW:
         g = Generator(seed)
         prog = g.program()
         new = step.run(clone(prog))
@@ -31,8 +39,9 @@ def test_a_pass_keeps_the_meaning(step: Pass) -> None:
             same(outcome(prog, args), outcome(new, args), exact=step.name != "lower")
 
 
-def test_the_pipeline_keeps_the_meaning() -> None:
-    for seed in range(300):
+@pytest.mark.parametrize("seeds", [FEW, pytest.param(MANY, marks=pytest.mark.fuzz)], ids=["few", "many"])
+def test_the_pipeline_keeps_the_meaning(seeds: range) -> None:
+    for seed in seeds:
         g = Generator(seed)
         prog = g.program()
         new = clone(prog)
@@ -47,7 +56,7 @@ def test_the_pipeline_keeps_the_meaning() -> None:
 
 @pytest.mark.parametrize("step", [Fold(), Cse(), Dce()], ids=lambda step: step.name)
 def test_a_pass_finds_all_it_looks_for_at_once(step: Pass) -> None:
-    for seed in range(40):
+    for seed in range(20):
         prog = step.run(Generator(seed).program())
         size = len(str(prog))
         if step.name != "fold":
