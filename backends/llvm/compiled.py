@@ -36,14 +36,14 @@ class CompiledFunction(NativeCallable):
         self._parameters = Parameters(function)
         self._sites = sites = Sites(function.name, module.sites, module.results)
         self._code = cache.code(self.text, EXPORTS if native else flat.EXPORTS, self._resolve, opt=opt, debug=debug)
+        callbacks = sites.fail, sites.box, sites.done
+        self.keepalive: object = (self._code, sites, callbacks)
         self._inner: Callable[[Sequence[Any]], Any]
         if not native:
             self._inner = flat.caller(module, self._code, sites)
             return
-        callbacks = sites.fail, sites.box, sites.done
         words = (ctypes.c_void_p * 4).from_address(self._code["lms_here"])
         words[:] = [*map(id, callbacks), sites.number]
-        self.keepalive = (self._code, sites, callbacks)
         strict = _Strict()
         self._inner = lambda args: strict(*args)
         set_entries(strict, [self.entry], self.keepalive, choosy=False)
@@ -51,8 +51,8 @@ class CompiledFunction(NativeCallable):
 
     @property
     def entry(self) -> int:
-        """The address of the native entry, for a callable of one's own (`set_entries`), which must hold `keepalive`."""
-        return self._code["lms_entry"]
+        """The address of the native entry, for a callable of one's own (`set_entries`), which must hold `keepalive`; 0 for none."""
+        return self._code.addresses.get("lms_entry", 0)
 
     def __call__(self, *args: Any) -> Any:
         """The slow path: converts what the entry does not take as it is. Raises what `Parameters.convert` raises."""
