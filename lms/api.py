@@ -24,6 +24,7 @@ from lms.staging import functions, records
 from lms.staging.arguments import Bound, Later, Now, Signature
 from lms.staging.trees import Tree
 
+from .known import KnownCalls
 from .specialization import Options, Specialization
 
 P = ParamSpec("P")
@@ -68,6 +69,7 @@ class Staged(NativeCallable, Generic[P, R]):
         self._counted: dict[str, dict[Any, None]] = {}
         self._lock = threading.RLock()
         self._native: list[Specialization] = []
+        self._known_calls = KnownCalls()
 
     @property
     def body(self) -> Callable[..., Any]:
@@ -80,6 +82,8 @@ class Staged(NativeCallable, Generic[P, R]):
         try:
             if runs_plainly():
                 return self.plainly(args, kwargs)  # type: ignore[no-any-return]  # the function's own result
+            if not kwargs and (known := self._known_calls.get(args)) is not None:
+                return known(args)  # type: ignore[no-any-return]  # the function's own result
             return self._outside(args, kwargs)  # type: ignore[no-any-return]  # the function's own result
         except LmsError as e:
             raise e.with_traceback(_theirs(e.__traceback__)) from None
@@ -102,6 +106,8 @@ class Staged(NativeCallable, Generic[P, R]):
     def _outside(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         bound = self.signature.bind(args, kwargs)
         s = self._find(bound)
+        if not kwargs and self.options.backend == "llvm":
+            self._known_calls.add(args, bound, s)
         return self._run(s, bound)
 
     def _run(self, s: Specialization, bound: Bound) -> Any:
@@ -141,10 +147,12 @@ class Staged(NativeCallable, Generic[P, R]):
         result = s.traced.result
         flat = isinstance(result, Later) or (isinstance(result, Tree) and result.cls is tuple and len(result.parts) > 1
                                              and all(isinstance(part, Later) for part in result.parts))
-        if plain and flat and self.options.backend == "llvm" and not s.traced.hidden and not s.traced.dependencies and not any(
-                isinstance(v.type, SumType) for v in s.staged.main.body.results):
-            self._native.append(s)
-            set_entries(self, [each.compiled.entry for each in self._native], [each.compiled.keepalive for each in self._native])
+        if plain and flat and self.options.backend == "llvm" and not s.traced.hidden and not any(
+                isinstance(v.type, SumType) for v in s.staged.main.body.results) and all(d.fast for d in s.traced.dependencies):
+            self._native = [*(each for each in self._native if each.traced.current()), s]
+            guards = {(id(d.place), d.name): (d.place, d.name, d.held) for each in self._native for d in each.traced.dependencies}
+            set_entries(self, [each.compiled.entry for each in self._native], [each.compiled.keepalive for each in self._native],
+                        guards=list(guards.values()))
 
     def _count(self, bound: Bound) -> None:
         """Warn once for a parameter that keeps changing."""

@@ -19,6 +19,7 @@ import numpy as np
 from .rep import Rep
 
 _CONSTANT = (FunctionType, BuiltinFunctionType, MethodType, ModuleType, type)
+_FIXED = (*_CONSTANT, bool, int, float, complex, str, bytes)  # the same object looks the same
 _DEPTH = 6
 
 
@@ -44,14 +45,24 @@ class Dependency:
         """The same, with what it looks like noted; `inputs` are the identities of the arrays that are inputs."""
         return Dependency(self.place, self.name, self.held, snapshot(self.held, inputs))
 
+    @property
+    def fast(self) -> bool:
+        """Whether holding the same object is enough: a function, module, class, number or string."""
+        return _constant(self.held) or isinstance(self.held, int | float | complex | str | bytes | None)
+
     def holds(self) -> bool:
         """Whether it still holds what it held, as far as the program depends on it."""
         new = self.now()
-        if new is self.held and isinstance(new, _CONSTANT):
+        if new is self.held and _constant(new):
             return True
         if isinstance(new, np.ndarray) and isinstance(self.held, np.ndarray) and _is_input(self.looks):
             return _like(self.held, new)
         return _matches(self.looks, new) if self.looks is not None else _identical(self.held, new)
+
+
+def _constant(x: Any) -> bool:
+    """Whether an object means the same as long as it is the same: functions, modules, classes, staged functions."""
+    return isinstance(x, _CONSTANT) or getattr(type(x), "__lms_staged__", False) is True
 
 
 def _identical(old: Any, new: Any) -> bool:

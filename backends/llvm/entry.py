@@ -23,6 +23,7 @@ _LIMIT = (1 << 63) - 1
 
 _DECLARES = """
 declare ptr @lms_slow(ptr, ptr, i64, ptr, ptr)
+declare i1 @lms_holds(ptr)
 declare ptr @lms_box_array(ptr, i32, i32, i64, i32)
 declare void @lms_fail(ptr, ptr)
 declare ptr @lms_ask(ptr, ptr)
@@ -427,6 +428,7 @@ class _Entry:
         choosy = self.value(f"icmp ne i64 {self.load('i64', '%self', CHOOSY_AT)}, 0")
         off = self.value(f"icmp ne i64 {self.load('i64', '@lms_suspended', 0)}, 0")
         self.demand(self.value(f"xor i1 {self.value(f'and i1 {choosy}, {off}')}, true"))
+        self.demand(self.value("call i1 @lms_holds(ptr %self)"))
         for k, t in enumerate(module.params):
             self.argument(k, t)
         self.sizes(choosy)

@@ -1,5 +1,6 @@
 """What every generated entry shares, linked once per process and never unloaded: boxing arrays, raising, the slow path.
 
+    i1   lms_holds(ptr self)                                                    whether all guards hold what they held
     ptr  lms_slow(ptr self, ptr args, i64 nargsf, ptr kwnames, ptr me)         tries the entry after `me`, else `self.__call__`
     ptr  lms_box_array(ptr slots, i32 rank, i32 type, i64 item, i32 strided)   a fresh ndarray from an array's slots
     void lms_fail(ptr function, ptr context)                         sets the exception that `function` makes
@@ -20,13 +21,14 @@ from . import cache as objects
 from . import jit, poll, vecmath
 from .abi import BLOCK
 from .merge import merge
-from .native import SUSPENDED, TABLE_AT, Layout, array_api
+from .native import GUARDS_AT, SUSPENDED, TABLE_AT, Layout, array_api
 
 COPIED = 8192  # results of at most so many bytes are copied into an ndarray's own memory, which costs less than a capsule
 _NEW, _NEW_COPY, _SET_BASE, _SCALAR = 93, 85, 282, 60  # places in NumPy's table
 
 _TEXT = f"""
 declare ptr @PyObject_GetAttr(ptr, ptr)
+declare ptr @PyDict_GetItem(ptr, ptr)
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
 declare void @Py_DecRef(ptr)
 declare void @Py_IncRef(ptr)
@@ -78,6 +80,42 @@ call:
   ret ptr %result
 none:
   ret ptr null
+}}
+
+define i1 @lms_holds(ptr %self) {{
+entry:
+  %guards.p = getelementptr i8, ptr %self, i64 {GUARDS_AT}
+  %guards = load ptr, ptr %guards.p
+  %none = icmp eq ptr %guards, null
+  br i1 %none, label %yes, label %guard
+guard:
+  %at = phi ptr [%guards, %entry], [%next, %compare]
+  %place = load ptr, ptr %at
+  %end = icmp eq ptr %place, null
+  br i1 %end, label %yes, label %look
+look:
+  %name.p = getelementptr ptr, ptr %at, i64 1
+  %name = load ptr, ptr %name.p
+  %held.p = getelementptr ptr, ptr %at, i64 2
+  %held = load ptr, ptr %held.p
+  %cell = icmp eq ptr %name, null
+  br i1 %cell, label %content, label %item
+content:
+  %content.p = getelementptr i8, ptr %place, i64 {Layout.cell_content}
+  %inside = load ptr, ptr %content.p
+  br label %compare
+item:
+  %found = call ptr @PyDict_GetItem(ptr %place, ptr %name)
+  br label %compare
+compare:
+  %now = phi ptr [%inside, %content], [%found, %item]
+  %next = getelementptr ptr, ptr %at, i64 3
+  %same = icmp eq ptr %now, %held
+  br i1 %same, label %guard, label %no
+yes:
+  ret i1 true
+no:
+  ret i1 false
 }}
 
 define internal void @give(ptr %owner) {{
@@ -236,7 +274,7 @@ entry:
 """
 
 _CALL_NAME = "__call__"
-EXPORTS = ("lms_slow", "lms_box_array", "lms_fail", "lms_ask", "lms_poll")
+EXPORTS = ("lms_slow", "lms_holds", "lms_box_array", "lms_fail", "lms_ask", "lms_poll")
 # The spare recursion stack, which calls take and put back: one word of data.
 _stack = ctypes.c_void_p()
 
