@@ -44,6 +44,7 @@ CLEANUP: tuple[Pass, ...] = (
     FuseLoops(),
     Forward(),
     Cse(),
+    Fold(final=True),
     Dce(),
     Shrink(),
     Version(),

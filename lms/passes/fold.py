@@ -26,7 +26,8 @@ s, a = p.scalar, p.array
 class Folder:
     """Rewrites one function. `env` says which values were replaced; `out` is the block being filled."""
 
-    def __init__(self, function: Function, effects: Effects) -> None:
+    def __init__(self, function: Function, effects: Effects, final: bool = False) -> None:
+        self.final = final
         self.env: dict[Value, Value] = {}
         self.loops = counters(function.body)
         self.effects = effects
@@ -82,9 +83,14 @@ class Folder:
             new = self.simplify(node)
             if new is not None and self.replace(node.result, new):
                 return
-        elif node.op is p.control.check and const_of(node.operands[0]) is True:
+        elif node.op is p.control.check and const_of(node.operands[0]) is True or self.adds_nothing(node):
             return
         self.keep(node)
+
+    @staticmethod
+    def adds_nothing(node: Node) -> bool:
+        """Whether a gradient is accumulated that is zero."""
+        return node.op is a.accumulate and bool(node.attrs.get("fast")) and const_of(node.operands[1]) == 0
 
     def keep(self, node: Node) -> None:
         assert self.place is not None
@@ -166,9 +172,23 @@ class Folder:
             return None
         if maker.op is a.transpose:
             return self.emit(a.dim, maker.operands[0], axis=maker.attrs["perm"][axis])
+        if maker.op is a.view:
+            return self.viewed(maker, axis)
         if maker.op in (a.empty, a.iota, a.broadcast, a.reshape):
             size: Value = maker.operands[axis - x.type.rank]
             return size
+        return None
+
+    def viewed(self, view: Node, axis: int) -> Value | None:
+        """The size of an axis of a view."""
+        source, operand, out = 0, 1, 0
+        for entry in view.attrs["spec"]:
+            if entry[0] != "at":
+                if out == axis and entry[0] != "new":
+                    return view.operands[operand + 1] if entry[0] == "slice" else self.emit(a.dim, view.operands[0], axis=source)
+                out += 1
+            source += entry[0] != "new"
+            operand += {"at": 1, "slice": 2}.get(entry[0], 0)
         return None
 
     # --------------------------------------------------------------------------------------- control
@@ -260,12 +280,13 @@ def _computable(node: Node, numbers: Sequence[Any], t: Scalar) -> bool:
 
 @dataclass(frozen=True)
 class Fold:
-    """Constants and exact algebra."""
+    """Constants and exact algebra. Once no derivative is left to take, with `final=True`, `stop_gradient` goes too."""
 
+    final: bool = False
     name: ClassVar[str] = "fold"
 
     def run(self, program: Program) -> Program:
         effects = Effects(program)
         for function in program.functions.values():
-            Folder(function, effects).block(function.body)
+            Folder(function, effects, self.final).block(function.body)
         return program

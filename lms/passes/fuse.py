@@ -144,6 +144,7 @@ class Plan:
     """The values of a function that are not made where they stand."""
 
     deferred: set[Value] = field(default_factory=set)
+    added: set[Value] = field(default_factory=set)  # contractions made by who adds them to an array, into that array
 
 
 class _Planner:
@@ -192,6 +193,8 @@ class _Planner:
             self.place[node] = k
             if produces(node):
                 self._producer(block, node, k, written)
+            elif node.op is p.array.contract and isinstance(node.result.type, ArrayType):
+                self._contraction(block, node, k, written)
             for inner in node.blocks:
                 self._block(inner)
 
@@ -235,6 +238,18 @@ class _Planner:
         self.plan.deferred.add(v)
         self.place[node] = last
         self.sites[v], self.asked[v], self.depth[v] = sites, worst if alone else Mode.MANY, depth + 1
+
+    def _contraction(self, block: Block, node: Node, place: int, written: dict[Root, list[int]]) -> None:
+        """`dst += x @ y` needs no array for the product, if nothing is written between that it reads."""
+        uses = self.uses.get(node.result, [])
+        if len(uses) != 1 or (use := uses[0]).node is None or use.block is not block or use.operand != 1:
+            return
+        dst = use.node.operands[0]
+        assert isinstance(dst.type, ArrayType)
+        if use.node.op is p.array.add_into and dst.type.layout == "C" and not self._overwritten(
+            node, place, self.place[use.node], written, set()
+        ):
+            self.plan.added.add(node.result)
 
     @staticmethod
     def _loops(node: Node) -> bool:

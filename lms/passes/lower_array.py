@@ -7,6 +7,7 @@ from lms.core.ir import Node, Value
 from lms.core.primitives import PRIMITIVES
 from lms.core.types import ArrayType, i64
 
+from .contractions import contract_into
 from .lower import ELEMENTS, Lowering, add_index, element_of, lowers
 from .nests import Carried, Index
 
@@ -93,6 +94,10 @@ def _assign(self: Lowering, node: Node) -> None:
 @lowers(p.array.add_into)
 def _add_into(self: Lowering, node: Node) -> None:
     dst, src = node.operands
+    if src in self.plan.added:
+        assert src.node is not None
+        contract_into(self, src.node, self.value(dst), accumulate=True)
+        return
     element = self.apart(src, dst) if src is not dst else lambda index: self.element(src, index)
 
     def body(index: Index, _: Carried) -> Carried:

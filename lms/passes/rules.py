@@ -288,6 +288,11 @@ def _select(f: Folder, node: Node) -> Value | None:
 # ----------------------------------------------------------------------------- conversion, parts, fields
 
 
+@rule(s.stop_gradient)
+def _stop_gradient(f: Folder, node: Node) -> Value | None:
+    return node.operands[0] if f.final else None
+
+
 @rule(s.convert)
 def _convert(f: Folder, node: Node) -> Value | None:
     x = node.operands[0]

@@ -384,6 +384,21 @@ def test_short_static_axes_are_unrolled() -> None:
     assert "for" not in ops(low)
 
 
+@pytest.mark.parametrize("written", [False, True])
+def test_a_product_is_added_where_it_belongs(written: bool) -> None:
+    square = ArrayType(f64, (n, n))
+
+    def body(b: Builder, x: Value, y: Value, z: Value) -> None:
+        xy = b.emit1(a.contract, x, y, spec=("ij", "jk", "ik"))
+        if written:
+            b.emit(a.store, y, number(b, 5.0), b.const(0), b.const(0))
+        b.emit(a.add_into, z, xy)
+        b.emit(a.add_into, z, b.emit1(a.contract, z, x, spec=("ij", "jk", "ik")))  # reads what it adds to
+
+    low = check(program([square] * 3, body, mut=[1, 2]), floats(3, 3), floats(3, 3), floats(3, 3))
+    assert [v.attrs["accumulate"] for v in nodes(low, "contract_into")] == [not written, False]
+
+
 def test_a_long_chain_is_cut() -> None:
     def body(b: Builder, x: Value) -> Value:
         for _ in range(500):
