@@ -32,6 +32,7 @@ R = TypeVar("R")
 
 MANY = 33  # specialisations on one parameter after which we say so
 
+_NEVER = os.environ.get("LMS_STAGE") == "0"
 _unstaged: ContextVar[bool] = ContextVar("lms_unstaged", default=False)
 
 
@@ -47,8 +48,8 @@ def unstaged() -> Iterator[None]:
 
 
 def runs_plainly() -> bool:
-    """Whether staged functions run as plain Python here: `lms.unstaged()`, or `LMS_STAGE=0`."""
-    return _unstaged.get() or os.environ.get("LMS_STAGE") == "0"
+    """Whether staged functions run as plain Python here: inside `lms.unstaged()`, or in a process started with `LMS_STAGE=0`."""
+    return _unstaged.get() or _NEVER
 
 
 class Staged(NativeCallable, Generic[P, R]):

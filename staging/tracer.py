@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lms.core.builder import Builder, current
-from lms.core.errors import StagingError, StagingTypeError, here
+from lms.core.errors import StagingError, StagingTypeError, here, is_ours
 from lms.core.ir import Block, Function, Node, Program, Value, free_values, substitute
 from lms.core.primitives import Primitive
 from lms.core.types import ArrayType, Type, scalar_of, symbol
@@ -115,7 +115,7 @@ class Tracer(Builder):
     def depend(self, function: Callable[..., Any]) -> None:
         """Note the globals and closure cells that a Python function reads."""
         function = getattr(function, "__func__", function)
-        if not isinstance(function, FunctionType):
+        if not isinstance(function, FunctionType) or is_ours(function.__code__):
             return
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             self._depend(cell, name)
