@@ -160,8 +160,9 @@ def _directions(call: Call, signature: Signature, selected: Sequence[Selected], 
         raise StagingTypeError(f"{signature.name} takes {len(selected)} arguments, found {len(tangents)} tangents", here())
     out: list[Value] = []
     for s, tangent in zip(selected, tangents, strict=True):
-        leaves = _float_leaves(s.spec, tangent)
-        out += [_converted(x, call.arguments[k].type) for x, k in zip(leaves, s.positions, strict=True)]
+        for x, k in zip(_float_leaves(s.spec, tangent), s.positions, strict=True):
+            v = _converted(x, call.arguments[k].type)
+            out.append(current().emit1(p.array.copy, v) if k in call.function.mut else v)  # it is written to as the argument is
     return out
 
 

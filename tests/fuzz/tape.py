@@ -43,6 +43,11 @@ class Tape:
         return sum(abs(node.adjoint) * node.scale for node in self.nodes) * 2.0**-52
 
 
+def _scalar(operator: Callable[[Var, Number], Var]) -> Callable[[Var, Number], Var]:
+    """An operator that leaves arrays to themselves: they apply it to each element."""
+    return lambda x, y: NotImplemented if isinstance(y, np.ndarray) else operator(x, y)
+
+
 class Var:
     """A float that remembers how it was made: `parents` are pairs of operand and partial derivative."""
 
@@ -54,18 +59,22 @@ class Var:
         tape.largest = builtins.max(tape.largest, self.scale) if math.isfinite(self.scale) else math.inf
         tape.nodes.append(self)
 
+    @_scalar
     def __add__(self, y: Number) -> Var:
         return Var(self.tape, self.value + val(y), (self, 1.0), (y, 1.0))
 
+    @_scalar
     def __sub__(self, y: Number) -> Var:
         return Var(self.tape, self.value - val(y), (self, 1.0), (y, -1.0))
 
     def __rsub__(self, y: Number) -> Var:
         return Var(self.tape, val(y) - self.value, (self, -1.0))
 
+    @_scalar
     def __mul__(self, y: Number) -> Var:
         return Var(self.tape, self.value * val(y), (self, val(y)), (y, self.value))
 
+    @_scalar
     def __truediv__(self, y: Number) -> Var:
         z = self.value / val(y)
         return Var(self.tape, z, (self, 1.0 / val(y)), (y, -z / val(y)))
