@@ -31,6 +31,7 @@ def real(*ops: Primitive) -> Callable[[Real], Real]:
 def emit(w: Writer, node: Node) -> Sequence[V]:
     """An elementwise operation on scalars: by `complexes` where a complex number is an operand, else by `REAL`."""
     values, t = [w.get(v) for v in node.operands], node.operands[0].type
+    w.serial = node not in w.parallel
     assert isinstance(t, Scalar)
     if t.is_complex:
         return [complexes.COMPLEX[node.op](w, t, values, w.flags(node))]
@@ -39,7 +40,7 @@ def emit(w: Writer, node: Node) -> Sequence[V]:
 
 def call_math(w: Writer, name: str, t: Scalar, xs: Sequence[str], flags: str = "") -> str:
     """A function of the table of math functions."""
-    symbol = vecmath.symbol(name, t)
+    symbol = vecmath.symbol(name, t, serial=w.serial)
     w.module.functions.add(symbol)
     lt = llvm_type(t)
     return w.op(f"call {flags}{lt} @{symbol}({', '.join(f'{lt} {x}' for x in xs)})")

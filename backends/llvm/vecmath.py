@@ -1,7 +1,8 @@
 """The functions of `math`, as LLVM functions that loops can vectorise. One table: `symbol` names a function, `define` writes it.
 
-Where we have a polynomial (`POLYNOMIALS`, inlined, and `LIBRARY`, called) scalar code, the body of a vector loop and its
-tail give the same bits, on every target. The error is at most 4 ulp (`tests/backends/test_vecmath.py` measures it).
+Where no vector can be made (`serial.py`) libm is called: its latency is lower, and its bits are Python's. Elsewhere, where we
+have a polynomial (`POLYNOMIALS`, inlined, and `LIBRARY`, called) scalar code, the body of a vector loop and its tail give the
+same bits, on every target. The error is at most 4 ulp (`tests/backends/test_vecmath.py` measures it).
 The rest are calls of libm, which loops replace by libmvec's vector versions where that library is found (within 4 ulp).
 """
 
@@ -225,6 +226,7 @@ _MVEC1 = ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cos", "cos
           "expm1", "log", "log10", "log1p", "log2", "sin", "sinh", "tan", "tanh")
 _MVEC2 = ("atan2", "hypot", "pow")
 _LIBM1 = (*_MVEC1, "lgamma")
+_LIBM = frozenset((*_LIBM1, *_MVEC2))
 _BINARY = frozenset(_MVEC2)
 _SPECIAL = {"digamma": "lms_psi"}  # SciPy's, by address (`symbols.py`)
 _NEEDS = {"trigamma": "sin"}
@@ -298,14 +300,15 @@ def _special(f: Lines, name: str) -> V:
 FUNCTIONS = frozenset((*POLYNOMIALS, *LIBRARY, *_LIBM1, *_BINARY, *_SPECIAL))
 
 
-def symbol(op: str, scalar: Scalar) -> str:
+def symbol(op: str, scalar: Scalar, *, serial: bool = False) -> str:
     """The LLVM name of a primitive on floats, `lms.exp.f64`: `double (double)`, or of two where the primitive takes two.
 
+    `serial` is for a place that no vector can take: libm's own function there, `lms.exp.f64.serial`.
     Raises `KeyError` for what is no function of this table.
     """
     if op not in FUNCTIONS:
         raise KeyError(op)
-    return f"lms.{op}.{scalar.name}"
+    return f"lms.{op}.{scalar.name}" + (".serial" if serial and op in _LIBM else "")
 
 
 def define(symbols: Iterable[str]) -> str:
@@ -332,9 +335,11 @@ def _has_fma() -> bool:
 
 @cache
 def _function(name: str, fma: bool) -> Lines:
-    _, op, scalar = name.split(".")
+    _, op, scalar, *serial = name.split(".")
     f = Lines(name, 64 if scalar == "f64" else 32, 2 if op in _BINARY else 1)
-    if op in POLYNOMIALS:
+    if serial:
+        f.ret(_call(f, op + ("" if f.bits == 64 else "f"), {}))
+    elif op in POLYNOMIALS:
         f.ret(POLYNOMIALS[op](f))
     elif op in LIBRARY and fma:  # their reduction needs products that are not rounded
         f.ret(_ours(f, op))

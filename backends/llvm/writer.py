@@ -14,6 +14,7 @@ from .abi import CONTEXT, VALUES, Site, Status, offsets
 from .aliases import Scopes
 from .debug import DebugInfo
 from .ownership import Ownership
+from .serial import parallel_nodes
 from .values import Array, Complex, V, llvm_type, memory_type, pack, parts, unpack
 
 COLD = "!prof !0"  # of a conditional branch whose first target is the usual one
@@ -91,6 +92,8 @@ class Writer:
 
     def __init__(self, module: ModuleWriter, function: Function, scopes: Scopes) -> None:
         self.module, self.function, self.scopes = module, function, scopes
+        self.parallel = parallel_nodes(function, module.options.fastmath)
+        self.serial = True  # whether the operation being written can never be part of a vector
         self.lines: list[str] = []
         self.allocas: list[str] = []
         self.label = "entry"
