@@ -28,13 +28,14 @@ class _Ranges:
         self.linear = Linear()
         self.facts = Facts()
         self.env: dict[Value, Value] = {}
+        self.equal: list[Value] = []  # what is in `env` only to the end of its block
         self.block(function.body)
 
     # ---------------------------------------------------------------------------------------- the walk
 
     def block(self, block: Block, *known: Lin) -> None:
         """Decide what can be decided in a block, at whose start some facts hold."""
-        mark = self.facts.mark()
+        mark, equal = self.facts.mark(), len(self.equal)
         self.facts.learn(known)
         nodes: list[Node] = []
         for node in block.nodes:
@@ -43,9 +44,23 @@ class _Ranges:
                 nodes.append(node)
                 self.inside(node)
                 self.facts.learn(self.told(node))
+                self.unify(node)
         block.nodes[:] = nodes
         block.results = tuple([self.env.get(v, v) for v in block.results])
         self.facts.forget(mark)
+        while len(self.equal) > equal:
+            del self.env[self.equal.pop()]
+
+    def unify(self, node: Node) -> None:
+        """After a check that two integers are equal, one stands for both: loops over either have one range."""
+        checked = node.operands[0].node if node.op is c.check else None
+        if checked is not None and checked.op is s.eq and checked.operands[0].type == i64:
+            x, y = checked.operands
+            if int_of(y) is None:
+                x, y = y, x
+            if x is not y and x not in self.env:
+                self.env[x] = y
+                self.equal.append(x)
 
     def inside(self, node: Node) -> None:
         if node.op is c.if_:

@@ -156,6 +156,17 @@ def test_checks_and_comparisons_are_decided() -> None:
     assert not {"check", "lt"} & set(ops(apply(Bounds(), program([VEC], body), np.arange(4.0))))
 
 
+def test_sizes_that_were_checked_to_be_equal_are_one() -> None:
+    def body(b: Builder, x: Value, y: Value) -> Any:
+        same_size = b.emit1(s.eq, b.dim(x, 0), b.dim(y, 0))
+        b.emit(c.check, same_size, error="ValueError", message="shapes differ")
+        return total(b, x, b.dim(y, 0), lambda i: i)
+
+    prog = program([VEC, ArrayType(f64, (m,))], body)
+    for size in (4, 3):
+        assert "index" not in ops(apply(Bounds(), prog, np.arange(4.0), np.arange(float(size))))
+
+
 def test_small_integers_index_large_arrays() -> None:
     table = ArrayType(f64, (2**8,))
     from lms.core.types import u8
