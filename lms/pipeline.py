@@ -16,6 +16,7 @@ from lms.passes.bounds import Bounds
 from lms.passes.clone import clone
 from lms.passes.cse import Cse
 from lms.passes.dce import Dce
+from lms.passes.fission import Fission
 from lms.passes.fold import Fold
 from lms.passes.forward import Forward, Shrink
 from lms.passes.inline import Inline
@@ -23,6 +24,7 @@ from lms.passes.licm import Licm
 from lms.passes.loops import FuseLoops
 from lms.passes.lower import Lower
 from lms.passes.options import DropIndexChecks, FastMath
+from lms.passes.share import Share
 from lms.passes.scalars import Scalars
 from lms.passes.version import Version
 
@@ -45,9 +47,11 @@ CLEANUP: tuple[Pass, ...] = (
     Forward(),
     Cse(),
     Fold(final=True),
+    Fission(),
     Dce(),
     Shrink(),
     Version(),
+    Share(),
 )
 
 AFTER: tuple[Pass, ...] = (
