@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -18,6 +18,7 @@ from lms.core.errors import StagingError, here
 from lms.core.ir import Block
 
 from .blocks import blocks, home, inside
+from .reach import is_straight_generator
 from .rep import Rep
 
 VALUES = (bool, int, float, complex, str, bytes, tuple, frozenset, range, slice, type(None), type, FunctionType,
@@ -58,6 +59,8 @@ def may_change(x: Any, how: str = "") -> Any:
     """`x`, an object of now that is about to be changed."""
     if not staging() or isinstance(x, Rep) or is_made_here(x):
         return x
+    if isinstance(x, GeneratorType) and is_straight_generator(x.gi_code):
+        return x  # a derivative rule: it holds nothing but its own values
     refuse(x, how)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import functools
+import inspect
 import os
 import sys
 import sysconfig
+import textwrap
 from collections.abc import Callable
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any
@@ -74,10 +77,26 @@ def is_library(f: FunctionType) -> bool:
 
 
 def python_function(f: Any) -> FunctionType | None:
-    """The user's Python function behind a callable, None where there is none."""
+    """The user's Python function behind a callable, None where there is none to virtualise."""
     if isinstance(f, MethodType):
         f = f.__func__
-    return f if isinstance(f, FunctionType) and not is_library(f) else None
+    return f if isinstance(f, FunctionType) and not is_library(f) and not is_straight_generator(f.__code__) else None
+
+
+@functools.lru_cache(maxsize=1024)
+def is_straight_generator(code: CodeType) -> bool:
+    """Whether code is that of a generator without control flow, such as a derivative rule: it can run as it stands."""
+    if not code.co_flags & inspect.CO_GENERATOR:
+        return False
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
+    except (OSError, SyntaxError):
+        return False
+    return not any(isinstance(node, _TURNS) for node in ast.walk(tree))
+
+
+_TURNS = (ast.If, ast.For, ast.While, ast.Try, ast.With, ast.Match, ast.IfExp, ast.BoolOp, ast.Assert, ast.YieldFrom,
+          ast.comprehension)
 
 
 # ------------------------------------------------------------------------------------------ impure calls

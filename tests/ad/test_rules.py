@@ -117,8 +117,10 @@ def test_rules_run_on_numpy_values() -> None:
     """The text of a rule does not know whether its operands exist now or later."""
     for row in ROWS:
         if row.op in RULES and all(part[0] in ("all", "new") for part in row.attrs.get("spec", ()) if row.op is p.array.view):
-            steps = RULES[row.op](*row.fresh(), **row.attrs)
+            rule: Any = RULES[row.op]
+            steps = rule(*row.fresh(), **row.attrs)
             z = next(steps)
+            assert row.op.eager is not None
             np.testing.assert_array_equal(z, row.op.eager(*row.fresh(), **row.attrs))
             with pytest.raises(StopIteration) as end:
                 steps.send(np.ones_like(z) if isinstance(z, np.ndarray) else np.float64(1.0))
