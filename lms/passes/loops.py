@@ -9,11 +9,11 @@ Fused are loops that share memory; a loop that vectorises is not mixed with one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from lms.core import primitives as p
-from lms.core.effects import Access, Effects, Roots
+from lms.core.effects import Effects, Roots
 from lms.core.ir import Block, Function, Node, Program, Value, free_values, substitute, walk
 from lms.core.types import Scalar
 
@@ -34,6 +34,33 @@ class Touch(NamedTuple):
     changes: bool
 
 
+class Reach(NamedTuple):
+    """What a node touches, and whether it can be noticed: by an error or output (`loud`), or by these or a write (`seen`)."""
+
+    reads: Roots
+    writes: Roots
+    changes: Roots
+    loud: bool
+    seen: bool
+
+    def with_(self, other: Reach) -> Reach:
+        return Reach(self.reads | other.reads, self.writes | other.writes, self.changes | other.changes,
+                     self.loud or other.loud, self.seen or other.seen)
+
+    def clashes(self, other: Reach) -> bool:
+        """Whether the order matters. Accumulations commute; an error leaves no trace in memory that nobody else sees."""
+        mine, theirs = self.changes, other.changes
+        return bool(
+            mine and not (mine.isdisjoint(other.reads) and mine.isdisjoint(other.writes))
+            or theirs and not (theirs.isdisjoint(self.reads) and theirs.isdisjoint(self.writes))
+            or self.notices(other)
+        )
+
+    def notices(self, other: Reach) -> bool:
+        """Whether an error or output of one stands against something the outside sees of the other."""
+        return self.seen and other.seen and (self.loud or other.loud)
+
+
 @dataclass(slots=True)
 class _Loop:
     """What is known about a loop."""
@@ -48,7 +75,7 @@ class _Fusion:
     def __init__(self, function: Function, effects: Effects) -> None:
         self.effects = effects
         self.visible = effects.escaping(function)
-        self.access: dict[Node, Access] = {}
+        self.reach: dict[Node, Reach] = {}
         self.loops: dict[Node, _Loop] = {}
         self.free: dict[Node, frozenset[Value]] = {}
         self.block(function.body)
@@ -73,13 +100,13 @@ class _Fusion:
         for k in range(len(out) - 1, max(-1, len(out) - 1 - WINDOW), -1):
             other = out[k]
             depends = not needs.isdisjoint(other.results)
-            if not depends and self.fits(other, node) and not any(self.clash(self.of(other), self.of(out[j])) for j in moved):
+            if not depends and self.fits(other, node) and not any(self.of(other).clashes(self.of(out[j])) for j in moved):
                 first = k
                 break
-            if depends or self.clash(self.of(other), moving):
+            if depends or self.of(other).clashes(moving):
                 moved.append(k)
                 needs = needs | self.uses(other)
-                moving = moving | self.of(other)
+                moving = moving.with_(self.of(other))
         if first == len(out):
             return False
         before = [out[k] for k in sorted(moved)]
@@ -88,10 +115,13 @@ class _Fusion:
         out[first:] = [*before, out[first], *after]
         return True
 
-    def of(self, node: Node) -> Access:
-        found = self.access.get(node)
+    def of(self, node: Node) -> Reach:
+        found = self.reach.get(node)
         if found is None:
-            found = self.access[node] = self.effects.of(node)
+            x = self.effects.of(node)
+            loud = x.raises or x.io
+            seen = loud or any(isinstance(r, str) or r in self.visible for r in x.changes)
+            found = self.reach[node] = Reach(x.reads, x.writes, x.changes, loud, seen)
         return found
 
     def uses(self, node: Node) -> frozenset[Value]:
@@ -99,19 +129,6 @@ class _Fusion:
         if found is None:
             found = self.free[node] = frozenset(node.operands) | frozenset(free_values(*node.blocks))
         return found
-
-    def clash(self, x: Access, y: Access) -> bool:
-        """Whether the order of two accesses matters. An error leaves no trace in memory that nobody else sees."""
-        quiet_x, quiet_y = replace(x, raises=False, io=False), replace(y, raises=False, io=False)
-        return quiet_x.conflicts(quiet_y) or self.loud(x, y)
-
-    def loud(self, x: Access, y: Access) -> bool:
-        """Whether both can be noticed from outside, one by an error or output."""
-        seen = [access.raises or access.io or bool(self.noticed(access)) for access in (x, y)]
-        return all(seen) and (x.raises or x.io or y.raises or y.io)
-
-    def noticed(self, access: Access) -> Roots:
-        return frozenset(r for r in access.changes if isinstance(r, str) or r in self.visible)
 
     # ------------------------------------------------------------------------------------------ judging
 
@@ -138,7 +155,7 @@ class _Fusion:
         """Whether two loops may become one, and should."""
         if first.op is not c.for_ or not all(map(_same, first.operands[:3], second.operands[:3])):
             return False
-        if self.loud(self.of(first), self.of(second)):
+        if self.of(first).notices(self.of(second)):
             return False
         x, y = self.loop(first), self.loop(second)
         if x.size + y.size > LARGEST or x.innermost != y.innermost or x.plain != y.plain:
@@ -191,7 +208,7 @@ class _Fusion:
         moved = [t._replace(place=tuple(counter.get(v, v) for v in t.place)) for t in two.touches]
         self.loops[first] = _Loop([*one.touches, *moved], one.size + two.size, one.plain, one.innermost)
         self.free[first] = self.uses(first) | self.uses(second)
-        self.access[first] = self.of(first) | self.of(second)
+        self.reach[first] = self.of(first).with_(self.of(second))
 
 
 def _same(x: Value, y: Value) -> bool:
