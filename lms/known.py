@@ -65,8 +65,11 @@ def _mode(x: Any, spec: Any) -> str:
 
 
 def _key(args: Sequence[Any], modes: Sequence[str]) -> Any:
-    return tuple([type(x) if m == "s" else (x.dtype, x.flags.c_contiguous, *[n == 1 for n in x.shape]) if m == "a" else (type(x), x)
-                  for x, m in zip(args, modes, strict=True)])
+    return tuple([type(x) if m == "s" else (type(x), x) if m == "n" else _looks(x) for x, m in zip(args, modes, strict=True)])
+
+
+def _looks(x: np.ndarray[Any, Any]) -> Any:
+    return x.dtype, x.flags.c_contiguous, *[n == 1 for n in x.shape]
 
 
 def _call(modes: Sequence[str], s: Specialization) -> Call:

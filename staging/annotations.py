@@ -17,8 +17,8 @@ _BUILTIN: dict[Any, Scalar] = {float: f64, int: i64, bool: bool_, complex: c128}
 class Annotation:
     """What one annotation says of an argument.
 
-    `kind` is `rep` (staged), `static` (known now) or `data` (staged, by ordinary Python types); `type` is its type where the annotation
-    states one (a `Type`, a Python class of records, or None), `mut` whether it may be written to.
+    `kind` is `rep` (staged) or `static` (known now); `type` is its type where the annotation states one (a `Type`, a class
+    of records or containers, or None), `mut` whether it may be written to.
     """
 
     kind: str

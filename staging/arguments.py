@@ -392,9 +392,13 @@ def _mutable(spec: Any, bound: Bound, n: int) -> Any:
     return visit(spec)
 
 
+def _rank(x: Any) -> int:
+    return int(getattr(x, "ndim", 0))
+
+
 def _is_number(x: Any, t: Scalar) -> bool:
     found = scalar_like(x)
-    if found is None or getattr(x, "ndim", 0) or (isinstance(x, Rep) and not isinstance(x.type, Scalar)):
+    if found is None or _rank(x) or (isinstance(x, Rep) and not isinstance(x.type, Scalar)):
         return False
     if t.kind in "iu" and isinstance(x, int | np.integer) and not isinstance(x, bool):
         info = np.iinfo(str(t.dtype))
@@ -420,7 +424,7 @@ def _declared(x: Any, t: ArrayType, path: str) -> ArrayType:
 
 
 def _cure(x: Any, t: Scalar, path: str) -> str:
-    if isinstance(x, np.ndarray | Rep) and getattr(x, "ndim", 0):
+    if isinstance(x, np.ndarray | Rep) and _rank(x):
         return f"annotate it as an array: `Rep[Array[{scalar_like(x) or t}, {', '.join(['n'] * x.ndim)}]]`"
     return f"convert it: `{t}({path})`" if scalar_like(x) is not None else "pass a number"
 

@@ -349,7 +349,8 @@ def einsum(spec: str, *operands: Any, optimize: Any = None) -> Any:
     arrays = [asarray(x) for x in operands]
     for term, x in zip(terms, arrays, strict=True):
         if len(set(term)) != len(term) or len(term) != x.ndim:
-            raise StagingTypeError(f"einsum: {term!r} does not fit {x.type}", here(), fix="each letter at most once in each operand")
+            raise StagingTypeError(f"einsum: {term!r} does not fit {x.type}", here(),
+                                   fix="each letter at most once in each operand")
     return _einsum(terms, arrays, out)
 
 

@@ -245,7 +245,7 @@ STAGED[bool] = lambda x: truth(_number(x, bool))
 STAGED[complex] = lambda x, y=0.0: _later(_complex(x, y))
 
 
-def _real(x: Any, to: Any) -> Rep:
+def _real(x: Any, to: Any) -> Any:
     x = _number(x, to)
     if promote(x).is_complex:
         raise StagingTypeError(f"{to.__name__}() of {describe(x)}", here(), fix="take `.real` or `abs`")
@@ -288,7 +288,8 @@ def _sorted(xs: Any, key: Any = None, reverse: bool = False) -> Any:
     if x.ndim != 1:
         raise StagingTypeError(f"sorted() of {describe(x)}", here(), fix="use `np.sort` along an axis")
     if key is not None or reverse:
-        raise StagingTypeError("sorted() of staged values takes no key and no order", here(), fix="use `np.argsort`, and index by it")
+        raise StagingTypeError("sorted() of staged values takes no key and no order", here(),
+                               fix="use `np.argsort`, and index by it")
     return shaping.sort(x)
 
 

@@ -137,17 +137,17 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> An
     """The numbers from `start` up to `stop` (not included) by `step`."""
     if stop is None:
         start, stop = 0, start
-    kind = promote(start, stop, step)
+    kind, later = promote(start, stop, step), holds_rep((start, stop, step))
     if kind.is_int or kind == bool_:
         if not isinstance(step, Rep) and step == 0:
             raise StagingTypeError("arange: the step is zero", here())
-        n = el.floor_divide(el.add(el.subtract(stop, start), el.subtract(step, el.sign(step))), step) if holds_rep((start, stop, step)) \
-            else len(range(start, stop, step))
+        span = el.add(el.subtract(stop, start), el.subtract(step, el.sign(step))) if later else 0
+        n = el.floor_divide(span, step) if later else len(range(start, stop, step))
         if isinstance(start, int) and start == 0 and isinstance(step, int) and step == 1:
             n = stop
         out = iota(n if not isinstance(n, Rep) else _not_negative(n), i64 if kind == bool_ else kind)
     else:
-        n = el.ceil(el.divide(el.subtract(stop, start), step)) if holds_rep((start, stop, step)) else int(np.ceil((stop - start) / step))
+        n = el.ceil(el.divide(el.subtract(stop, start), step)) if later else int(np.ceil((stop - start) / step))
         out = iota(_not_negative(cast(n, i64)) if isinstance(n, Rep) else max(n, 0), kind)
     if not (isinstance(step, int) and step == 1 and isinstance(start, int) and start == 0):
         out = el.add(el.multiply(out, el.subtract(el.add(start, step), start) if kind.is_float else step), start)

@@ -108,7 +108,8 @@ def _digest(x: np.ndarray[Any, Any]) -> bytes:
 def is_plain_object(x: Any) -> bool:
     """Whether `x` is a plain object of a class that is neither Python's nor ours."""
     root = (type(x).__module__ or "").partition(".")[0]
-    return hasattr(x, "__dict__") and not isinstance(x, _CONSTANT) and root not in sys.stdlib_module_names and root not in ("lms", "numpy")
+    library = root in sys.stdlib_module_names or root in ("lms", "numpy")
+    return hasattr(x, "__dict__") and not isinstance(x, _CONSTANT) and not library
 
 
 def _is_input(looks: Any) -> bool:

@@ -295,7 +295,8 @@ def log(x: Any, base: Any = None, /) -> Any:
     """The natural logarithm; or to a base, as in `math.log`."""
     if base is None:
         return e.apply(_s.log, x, kinds="fc")
-    return e.divide(e.apply(_s.log, x, kinds="fc"), e.apply(_s.log, base, kinds="fc") if isinstance(base, Rep) else math.log(base))
+    divisor = e.apply(_s.log, base, kinds="fc") if isinstance(base, Rep) else math.log(base)
+    return e.divide(e.apply(_s.log, x, kinds="fc"), divisor)
 
 
 @stages(np.deg2rad, np.radians, math.radians)

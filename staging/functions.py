@@ -97,18 +97,19 @@ def trace(function: Callable[..., Any], signature: Signature, bound: Bound) -> T
     builder = Tracer(program)
     names = [identifier(path) for path in bound.paths]
     mut = frozenset(k for k, leaf in enumerate(bound.leaves) if leaf.mut)
-    with building(builder), _capturing(builder), _deep():
-        with builder.function(signature.name, [leaf.type for leaf in bound.leaves], names, mut=mut, span=signature.span,
-                              doc=getattr(function, "__doc__", None) or "") as main:
-            program.entry = main.name
-            out = run(function, signature, bound, _wrapped(bound, main))
-            values, result = results.collect(out, results.declared(signature.result), signature.name)
-            main.body.results = tuple(values)
+    opened = builder.function(signature.name, [leaf.type for leaf in bound.leaves], names, mut=mut, span=signature.span,
+                              doc=getattr(function, "__doc__", None) or "")
+    with building(builder), _capturing(builder), _deep(), opened as main:
+        program.entry = main.name
+        out = run(function, signature, bound, _wrapped(bound, main))
+        values, result = results.collect(out, results.declared(signature.result), signature.name)
+        main.body.results = tuple(values)
     _settle_writes(program)
     hidden = tuple(h for h, _ in builder.hidden.values())
     inputs = {id(h.array) for h in hidden}
     read = [*builder.dependencies.values(), *_objects(bound.spec)]
-    return Traced(program, bound.key, tuple(bound.leaves), tuple(bound.paths), hidden, result, tuple(d.fixed(inputs) for d in read))
+    dependencies = tuple(d.fixed(inputs) for d in read)
+    return Traced(program, bound.key, tuple(bound.leaves), tuple(bound.paths), hidden, result, dependencies)
 
 
 def _objects(spec: Any) -> Iterator[Dependency]:
@@ -218,8 +219,8 @@ def _without_types(bound: Bound) -> tuple[Any, ...]:
 def _stage(b: Tracer, function: Callable[..., Any], signature: Signature, bound: Bound, types: Sequence[Type], sizes: _Sizes,
            entries: list[_Entry]) -> _Entry:
     if len(b.entered) > DEPTH:
-        raise StagingError(f"{signature.name} unfolds more than {DEPTH:,} deep: it recurses on arguments that are known now", here(),
-                           fix="stage the argument that changes: annotate it `Rep[i64]`")
+        raise StagingError(f"{signature.name} unfolds more than {DEPTH:,} deep: it recurses on arguments that are known now",
+                           here(), fix="stage the argument that changes: annotate it `Rep[i64]`")
     wanted = sizes.inside(results.declared(signature.result))
     names = [identifier(path) for path in bound.paths]
     mut = frozenset(k for k, leaf in enumerate(bound.leaves) if leaf.mut)
@@ -265,7 +266,9 @@ def _as_promised(values: Sequence[Value], spec: Any, f: Function) -> tuple[Value
 def _retyped(spec: Any, types: Iterator[Type]) -> Any:
     if isinstance(spec, Later):
         return Later(next(types), weak=spec.weak)
-    return spec if isinstance(spec, Now) else trees.Tree(spec.cls, spec.keys, tuple(_retyped(s, types) for s in spec.parts), spec.extra)
+    if isinstance(spec, Now):
+        return spec
+    return trees.Tree(spec.cls, spec.keys, tuple(_retyped(s, types) for s in spec.parts), spec.extra)
 
 
 class _Sizes:
@@ -293,7 +296,7 @@ class _Sizes:
                 self.names[d.symbols[0]] = dims[axis]
                 self.holders[d.symbols[0]] = v, axis
                 continue
-            expected = d if isinstance(d, int) else affine([(1, d.const), *((k, self.names.get(s, symbol(s))) for s, k in d.terms)])
+            expected = _size(d, self.names)
             if expected != dims[axis]:
                 self._check(v, axis, d, expected)
                 dims[axis] = expected
@@ -346,7 +349,9 @@ class _Sizes:
 
     def inside(self, spec: Any) -> Any:
         """A declared result as the callee sees it: names become the callee's sizes."""
-        return _retyped(spec, iter([_renamed(t, self.named) for t in results.leaf_types(spec)])) if results.complete(spec) else spec
+        if not results.complete(spec):
+            return spec
+        return _retyped(spec, iter([_renamed(t, self.named) for t in results.leaf_types(spec)]))
 
     def outside(self, types: Sequence[Type]) -> list[Type]:
         """Result types as the caller sees them: sizes of arguments by the caller's names, others fresh for this call."""
@@ -355,6 +360,11 @@ class _Sizes:
             if isinstance(theirs, Dim):
                 back[theirs.symbols[0]] = mine
         return [_renamed(t, back, fresh=True) for t in types]
+
+
+def _size(d: Size, names: Mapping[str, Size]) -> Size:
+    """A size with other names for its symbols."""
+    return d if isinstance(d, int) else affine([(1, d.const), *((k, names.get(s, symbol(s))) for s, k in d.terms)])
 
 
 def _renamed(t: Type, names: dict[str, Size], fresh: bool = False) -> Type:
@@ -366,8 +376,7 @@ def _renamed(t: Type, names: dict[str, Size], fresh: bool = False) -> Type:
             for s in d.symbols:
                 if s not in names and fresh:
                     names[s] = fresh_symbol(s.partition("$")[0])
-            d = affine([(1, d.const), *((k, names.get(s, symbol(s))) for s, k in d.terms)])
-        dims.append(d)
+        dims.append(_size(d, names))
     return ArrayType(t.dtype, tuple(dims), t.layout)
 
 
@@ -388,8 +397,9 @@ def _settle_writes(program: Program) -> None:
 
 def _refuse_write(param: Value, function: Function, effects: Effects) -> None:
     node = _writer(param, function, effects)
-    raise StagingError(f"{param.name or 'an argument'} is written to, and is not declared so", node.span if node else function.span,
-                       notes=(("the function is defined here", function.span),) if function.span else (),
+    where = node.span if node else function.span
+    notes = (("the function is defined here", function.span),) if function.span else ()
+    raise StagingError(f"{param.name or 'an argument'} is written to, and is not declared so", where, notes=notes,
                        fix=f"annotate it `{param.name}: Mut[Array[...]]`, or work on a copy: `{param.name}.copy()`")
 
 

@@ -162,9 +162,9 @@ def _axis(a: Value, axis: int, k: Any, basic: _Basic) -> None:
         basic.dims.append(dim)
     elif isinstance(k, Value) and isinstance(k.type, ArrayType):
         basic.arrays.append((len(basic.dims), k))
-        for n in range(_axes(k)):
+        for further in range(_axes(k)):
             basic.spec.append(("all",))
-            basic.dims.append(dims[axis + n])
+            basic.dims.append(dims[axis + further])
     else:
         basic.spec.append(("at",))
         basic.scalars.append(axis)

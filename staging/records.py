@@ -53,8 +53,9 @@ def _members(annotation: Any) -> tuple[type, ...] | None:
         return (annotation,)
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
         args = typing.get_args(annotation)
-        if all(a is type(None) or (isinstance(a, type) and dataclasses.is_dataclass(a)) for a in args) and set(args) != {type(None)}:
-            return tuple(sorted(args, key=lambda a: a is type(None)))
+        classes = [a for a in args if a is not type(None)]
+        if classes and all(isinstance(a, type) and dataclasses.is_dataclass(a) for a in classes):
+            return (*classes, *[type(None)] * (len(args) - len(classes)))
     return None
 
 

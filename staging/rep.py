@@ -309,7 +309,7 @@ class Rep:
 
 
 class Weak(Rep):
-    """A Python number that exists later (a loop's counter, `k` after `k = 1 if c else 2`): its type adapts as a literal's does."""
+    """A Python number that exists later (an argument, a loop's counter, `k` after `k = 1 if c else 2`): its type adapts."""
 
     __slots__ = ()
     adapts = True

@@ -41,7 +41,7 @@ def declared(annotation: Any) -> Any:
         return trees.Tree(tuple, tuple(range(len(args))), tuple(map(declared, args)))
     if isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or hasattr(annotation, "_fields")):
         hints = class_hints(annotation)
-        names = tuple(f.name for f in dataclasses.fields(annotation)) if dataclasses.is_dataclass(annotation) else annotation._fields
+        names: tuple[str, ...] = tuple(hints) if dataclasses.is_dataclass(annotation) else annotation._fields
         return trees.Tree(annotation, names, tuple(declared(hints.get(k, NOTHING)) for k in names))
     if isinstance(annotation, type) and issubclass(annotation, np.generic):
         try:
@@ -72,9 +72,10 @@ def collect(out: Any, wanted: Any, name: str) -> tuple[list[Value], Any]:
         found = trees.children(x)
         if found is not None:
             cls, keys, parts, extra = found
-            inner: Sequence[Any] = d.parts if isinstance(d, trees.Tree) and len(d.parts) == len(parts) else [None] * len(parts)
-            return trees.Tree(cls, keys, tuple(visit(v, e, trees_path(path, cls, k)) for k, v, e in zip(keys, parts, inner, strict=True)),
-                              extra)
+            known = isinstance(d, trees.Tree) and len(d.parts) == len(parts)
+            inner: Sequence[Any] = d.parts if known else [None] * len(parts)
+            specs = [visit(v, e, trees_path(path, cls, k)) for k, v, e in zip(keys, parts, inner, strict=True)]
+            return trees.Tree(cls, keys, tuple(specs), extra)
         if isinstance(x, Rep | np.ndarray) or scalar_like(x) is not None:
             values.append(lift_value(x))
             return Later(values[-1].type)

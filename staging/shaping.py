@@ -38,7 +38,7 @@ def reshape(x: Any, shape: Any, order: str = "C", *, newshape: Any = None) -> An
     if len(known) < len(wanted) - 1:
         raise ShapeError("reshape: only one size may be -1", here())
     if len(known) < len(wanted):
-        wanted[wanted.index(-1) if all(not isinstance(k, Rep) for k in wanted) else _unknown(wanted)] = _quotient(x, total, others)
+        wanted[_unknown(wanted)] = _quotient(x, total, others)
     values, dims = sizes_of(tuple(wanted))
     if len(wanted) == x.ndim == 1:
         dims = array_type(x.value).dims
@@ -82,7 +82,8 @@ def _same_count(x: Rep, total: Value, asked: Value | None, dims: Sequence[Size])
         return
     if isinstance(a, int) and isinstance(b, int):
         raise ShapeError(f"cannot reshape {x.type} to [{', '.join(map(str, dims))}]: {a} elements are not {b}", here())
-    check(el.equal(Rep(total), Rep(asked)), "ValueError", "cannot reshape: {} elements do not fit a shape of {}", Rep(total), Rep(asked))
+    check(el.equal(Rep(total), Rep(asked)), "ValueError", "cannot reshape: {} elements do not fit a shape of {}",
+          Rep(total), Rep(asked))
 
 
 @stages(np.ravel)
@@ -388,10 +389,10 @@ def diagonal(x: Any, offset: int = 0) -> Any:
     rows, columns = x.shape
     if offset < 0:
         return diagonal(transpose(x), -offset)
-    n = el.minimum(rows, el.subtract(columns, offset)) if isinstance(rows, Rep) or isinstance(columns, Rep) else min(rows, columns - offset)
-    if not isinstance(n, int):
-        n = el.maximum(n, 0)
-    i = iota(n if not isinstance(n, int) else max(n, 0))
+    if isinstance(rows, int) and isinstance(columns, int):
+        i = iota(max(min(rows, columns - offset), 0))
+    else:
+        i = iota(el.maximum(el.minimum(rows, el.subtract(columns, offset)), 0))
     return x[i, el.add(i, offset) if offset else i]
 
 

@@ -84,9 +84,10 @@ def _dimension(count: _Int, whole: Size) -> Size:
 
 def _forward(start: _Int | None, stop: _Int | None, step: int, n: _Int) -> tuple[_Int, _Int]:
     first = 0 if start is None else _clamped(start, n)
-    if step == 1 and isinstance(start, int | None) and (stop is None or (isinstance(stop, int) and stop < 0)) and (start or 0) >= 0:
+    from_front = start is None or (isinstance(start, int) and start >= 0)
+    if step == 1 and from_front and (stop is None or (isinstance(stop, int) and stop < 0)):
         # `a[c:]`, `a[:-d]`, `a[c:-d]`: one form, so that equal sizes are seen to be equal
-        cut = (start or 0) - (stop or 0)
+        cut = (start if isinstance(start, int) else 0) - (stop or 0)
         return first, n if cut == 0 else _max(_sub(n, cut), 0)
     last = n if stop is None else _clamped(stop, n)
     span = _sub(last, first)

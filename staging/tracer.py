@@ -1,4 +1,4 @@
-"""The builder that stages Python functions: functions inside functions, what they capture, and what a specialisation depends on."""
+"""The builder that stages Python functions: functions inside functions, and what they use of the world around them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Tracer(Builder):
         self.nodes += 1
         if self.nodes > NODE_BUDGET:
             raise StagingError(f"staging this made more than {NODE_BUDGET:,} operations", here(),
-                               fix="a loop or a recursion runs now and is unrolled: loop over `lms.range(...)`, or stage its argument")
+                               fix="a loop or a recursion runs now and is unrolled: loop over `lms.range`, or stage an argument")
         if "callee" in attrs:
             self.calls.setdefault(attrs["callee"], []).append((self.entered[-1][0].name, self.block.nodes[-1]))
         return results
@@ -102,7 +102,8 @@ class Tracer(Builder):
         try:
             dtype = scalar_of(array.dtype)
         except (KeyError, TypeError):
-            raise StagingTypeError(f"{describe(array)} cannot be staged", here(), fix="use an array of numbers or bools") from None
+            raise StagingTypeError(f"{describe(array)} cannot be staged", here(),
+                                   fix="use an array of numbers or bools") from None
         source = next((d for d in self.dependencies.values() if d.held is array), None)
         name = source.name if source else "data"
         dims = tuple(n if source is None or n == 1 else symbol(f"{name}_{k}") for k, n in enumerate(array.shape))

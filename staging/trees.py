@@ -33,7 +33,8 @@ LEAF = Leaf()
 _registered: dict[type, tuple[Callable[[Any], tuple[Sequence[Any], Any]], Callable[[Any, Sequence[Any]], Any]]] = {}
 
 
-def register(cls: type, take_apart: Callable[[Any], tuple[Sequence[Any], Any]], put_together: Callable[[Any, Sequence[Any]], Any]) -> None:
+def register(cls: type, take_apart: Callable[[Any], tuple[Sequence[Any], Any]],
+             put_together: Callable[[Any, Sequence[Any]], Any]) -> None:
     """Make a class a container: `take_apart(x)` gives its parts and something hashable, `put_together` the reverse."""
     _registered[cls] = take_apart, put_together
 

@@ -185,7 +185,8 @@ def test_unstaged():
 
 def test_a_process_that_never_stages():
     code = "import lms; f = lms.stage(lambda x: type(x).__name__); print(f(2.0), lms.grad(lambda x: x * x)(3.0))"
-    out = subprocess.run([sys.executable, "-c", code], env={**os.environ, "LMS_STAGE": "0"}, capture_output=True, text=True, check=False)
+    out = subprocess.run([sys.executable, "-c", code], env={**os.environ,
+    "LMS_STAGE": "0"}, capture_output=True, text=True, check=False)
     assert out.stdout == "float 6.0\n", out.stderr
 
 

@@ -25,16 +25,21 @@ X, Y, N, M = 1.75, -2.5, 7, -3
 A = np.array([3.0, -1.0, 2.0])
 
 CALLS = [
-    (lambda x: len(x), A), (lambda x: abs(x), Y), (lambda n: abs(n), M), (min, X, Y), (max, X, Y), (lambda x, y: min([x, y, 0.5]), X, Y),
-    (lambda a: min(a), A), (lambda a: max(a), A), (lambda a: sum(a), A), (lambda x, y: sum([x, y, 1]), X, Y), (lambda x: sum((x, x), 3.0), X),
-    (pow, X, Y), (lambda x: pow(x, 3), X), (lambda n: pow(n, 3), N), (lambda x, y: divmod(x, y)[0], X, Y), (lambda n, m: divmod(n, m)[1], N, M),
-    (round, 2.5), (round, -3.5), (lambda x: round(x, 1), 1.26), (lambda n: round(n), N), (int, X), (int, Y), (lambda n: int(n), N),
+    (lambda x: len(x), A), (lambda x: abs(x), Y), (lambda n: abs(n), M), (min, X, Y), (max, X, Y),
+    (lambda x, y: min([x, y, 0.5]), X, Y),
+    (lambda a: min(a), A), (lambda a: max(a), A), (lambda a: sum(a), A), (lambda x, y: sum([x, y, 1]), X, Y),
+    (lambda x: sum((x, x), 3.0), X),
+    (pow, X, Y), (lambda x: pow(x, 3), X), (lambda n: pow(n, 3), N), (lambda x, y: divmod(x, y)[0], X, Y),
+    (lambda n, m: divmod(n, m)[1], N, M),
+    (round, 2.5), (round, -3.5), (lambda x: round(x, 1), 1.26), (lambda n: round(n), N), (int, X), (int, Y),
+    (lambda n: int(n), N),
     (float, N), (float, X), (lambda x: bool(x), X), (lambda n: bool(n), 0), (lambda a: any(a > 2), A), (lambda a: all(a > 2), A),
     (lambda x, y: any([x > 0, y > 0]), X, Y), (lambda x, y: all((x > 0, y > 0)), X, Y), (lambda x: isinstance(x, float), X),
     (lambda n: isinstance(n, int), N), (lambda n: isinstance(n, float), N), (lambda b: isinstance(b, bool), True),
     (lambda a: isinstance(a, np.ndarray), A), (lambda x: isinstance(x, (int, str)), X), (lambda a: sorted(a)[0], A),
     (lambda a: min(a, key=lambda v: -v) if False else max(a[0], a[1], key=lambda v: -v), A), (lambda x: complex(x, 2).imag, X),
-    (lambda x: reduce(lambda a, b: a * b, [x, x, x]), X), (lambda x: partial(pow, x)(2), X), (lambda x: list(map(lambda v: v + 1, [x]))[0], X),
+    (lambda x: reduce(lambda a, b: a * b, [x, x, x]), X), (lambda x: partial(pow, x)(2), X),
+    (lambda x: list(map(lambda v: v + 1, [x]))[0], X),
 ]
 
 
@@ -44,7 +49,8 @@ def test_builtins(k):
     same(f, *args)
 
 
-MATH = ["sqrt", "exp", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh",
+MATH = ["sqrt", "exp", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
+        "tanh", "asinh",
         "atanh", "erf", "erfc", "lgamma", "floor", "ceil", "trunc", "degrees", "radians", "fabs", "isnan", "isinf", "isfinite"]
 
 
@@ -157,7 +163,8 @@ def test_impure_calls_are_refused(k):
 
 
 REFUSED = [
-    (lambda x: math.gamma(x), "math.gamma"), (lambda x: special.jv(x, x), "scipy.special.jv"), (lambda x: str(x), "value is asked for now"),
+    (lambda x: math.gamma(x), "math.gamma"), (lambda x: special.jv(x, x), "scipy.special.jv"), (lambda x: str(x),
+    "value is asked for now"),
  (lambda x: {x: 1}, "hash"), (lambda x: [1, 2][x], "list"), (lambda x: np.array([1, "a"]) if x else x, ""),
     (lambda x: float(np.zeros(3) + x), "float()"), (lambda x: pow(x, 2, 5), "modulus"),
 ]

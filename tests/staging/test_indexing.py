@@ -23,7 +23,8 @@ def same(f, *args, backend="interpret"):
 
 READS = [
     lambda a: a[1], lambda a: a[-1], lambda a: a[1, 2], lambda a: a[-1, -4], lambda a: a[...], lambda a: a[..., 1],
-    lambda a: a[:, None, 1:3], lambda a: a[1:, ::-1], lambda a: a[::2], lambda a: a[::-2], lambda a: a[5:], lambda a: a[:-1] - a[1:],
+    lambda a: a[:, None, 1:3], lambda a: a[1:, ::-1], lambda a: a[::2], lambda a: a[::-2], lambda a: a[5:],
+    lambda a: a[:-1] - a[1:],
     lambda a: a[-2:], lambda a: a[:, -3:-1], lambda a: a[1:100], lambda a: a[2:1], lambda a: a[:, 3:0:-1], lambda a: a[:, 10::-3],
     lambda a: a[[0, 2]], lambda a: a[:, [1, 1, 3]], lambda a: a[[0, 1], [2, 3]], lambda a: a[np.array([[0, 1], [1, 2]])],
     lambda a: a[a > 3], lambda a: a[a[:, 0] > 2], lambda a: a[:, a[0] > 1], lambda a: a[0, [1, 2]], lambda a: a[None, 1],
@@ -98,7 +99,8 @@ def write_pairs(a):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("f", [write_one, write_row, write_mask, write_view, write_rows, write_overlapping, write_in_place, write_pairs])
+@pytest.mark.parametrize("f", [write_one, write_row, write_mask, write_view, write_rows, write_overlapping, write_in_place,
+                               write_pairs])
 def test_write(f, backend):
     same(f, A, backend=backend)
 

@@ -25,9 +25,11 @@ def same(f, *args, backend="interpret", rtol=1e-12):
 
 
 ELEMENTWISE = {
-    "sqrt": P, "cbrt": A, "exp": A, "exp2": A, "expm1": A, "log": P, "log2": P, "log10": P, "log1p": P, "sin": A, "cos": A, "tan": A,
+    "sqrt": P, "cbrt": A, "exp": A, "exp2": A, "expm1": A, "log": P, "log2": P, "log10": P, "log1p": P, "sin": A, "cos": A,
+    "tan": A,
     "arcsin": U, "arccos": U, "arctan": A, "sinh": A, "cosh": A, "tanh": A, "arcsinh": A, "arccosh": P + 1, "arctanh": U,
-    "isnan": A, "isinf": A, "isfinite": A, "signbit": A, "sign": A, "negative": A, "abs": A, "floor": A, "ceil": A, "trunc": A, "rint": A,
+    "isnan": A, "isinf": A, "isfinite": A, "signbit": A, "sign": A, "negative": A, "abs": A, "floor": A, "ceil": A, "trunc": A,
+    "rint": A,
     "square": A, "reciprocal": A, "radians": A, "degrees": A, "real": A, "imag": A, "conj": A, "logical_not": A,
 }
 
@@ -43,8 +45,10 @@ def test_functions_of_each_element(name):
     np.testing.assert_allclose(ours(x), numpy_name(x), rtol=1e-15)
 
 
-PAIRS = ["add", "subtract", "multiply", "divide", "floor_divide", "remainder", "fmod", "arctan2", "hypot", "copysign", "minimum", "maximum",
-         "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logaddexp", "logical_and", "logical_or", "logical_xor"]
+PAIRS = ["add", "subtract", "multiply", "divide", "floor_divide", "remainder", "fmod", "arctan2", "hypot", "copysign",
+         "minimum", "maximum",
+         "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logaddexp", "logical_and", "logical_or",
+         "logical_xor"]
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -58,7 +62,8 @@ def test_functions_of_pairs(name):
     same(f, 1.25, -0.5)
 
 
-@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "floor_divide", "remainder", "bitwise_and", "bitwise_or", "bitwise_xor",
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "floor_divide", "remainder", "bitwise_and", "bitwise_or",
+                                  "bitwise_xor",
                                   "maximum", "divide", "less"])
 def test_pairs_of_ints(name):
     f = getattr(np, name)
@@ -105,7 +110,8 @@ def test_floats_follow_ieee():
 
 STABLE = [
     (lms.softplus, lambda x: np.logaddexp(x, 0)), (lms.sigmoid, special.expit), (lms.logsumexp, special.logsumexp),
-    (lms.softmax, special.softmax), (lms.log_softmax, special.log_softmax), (lambda x: lms.xlogy(x, abs(x)), lambda x: special.xlogy(x, abs(x))),
+    (lms.softmax, special.softmax), (lms.log_softmax, special.log_softmax), (lambda x: lms.xlogy(x, abs(x)),
+    lambda x: special.xlogy(x, abs(x))),
 ]
 
 
@@ -123,31 +129,41 @@ ARRAYS = [
     lambda a: a.argmax(), lambda a: np.argmin(a, axis=0), lambda a: np.cumsum(a), lambda a: a.cumsum(axis=1), lambda a: np.std(a),
     lambda a: a.var(axis=0, ddof=1), lambda a: np.any(a > 2), lambda a: (a > -9).all(axis=0), lambda a: np.count_nonzero(a > 0),
     lambda a: np.average(a, axis=0), lambda a: np.linalg.norm(a), lambda a: np.linalg.norm(a[0], 1), lambda a: np.ptp(a),
-    lambda a: a @ a.T, lambda a: a @ a[0], lambda a: a[0] @ a[1], lambda a: np.dot(a, a.T), lambda a: np.inner(a, a), lambda a: np.vdot(a, a),
+    lambda a: a @ a.T, lambda a: a @ a[0], lambda a: a[0] @ a[1], lambda a: np.dot(a, a.T), lambda a: np.inner(a, a),
+    lambda a: np.vdot(a, a),
     lambda a: np.outer(a[0], a[1]), lambda a: np.tensordot(a, a, axes=([1], [1])), lambda a: np.tensordot(a, a.T, 1),
     lambda a: np.einsum("ij,kj->ik", a, a), lambda a: np.einsum("ij->ji", a), lambda a: np.einsum("ij,ij", a, a),
     lambda a: np.einsum("ij,jk,kl->il", a, a.T, a), lambda a: np.einsum("ij->i", a), lambda a: np.stack([a, a])[0] @ a.T,
     lambda a: np.matmul(np.stack([a, 2 * a]), np.stack([a.T, a.T])),
-    lambda a: a.reshape(4, 3), lambda a: a.reshape(-1), lambda a: a.reshape((2, -1)), lambda a: a.T.reshape(-1), lambda a: np.ravel(a),
-    lambda a: a.T, lambda a: np.transpose(np.stack([a, a]), (2, 0, 1)), lambda a: np.swapaxes(a, 0, 1), lambda a: np.moveaxis(a, 0, 1),
+    lambda a: a.reshape(4, 3), lambda a: a.reshape(-1), lambda a: a.reshape((2, -1)), lambda a: a.T.reshape(-1),
+    lambda a: np.ravel(a),
+    lambda a: a.T, lambda a: np.transpose(np.stack([a, a]), (2, 0, 1)), lambda a: np.swapaxes(a, 0, 1),
+    lambda a: np.moveaxis(a, 0, 1),
     lambda a: np.expand_dims(a, 1), lambda a: np.expand_dims(a, (0, -1)), lambda a: a[None].squeeze(axis=0), lambda a: np.flip(a),
     lambda a: np.flip(a, 1), lambda a: np.concatenate([a, a[:1]]), lambda a: np.concatenate([a, 2 * a], axis=1),
-    lambda a: np.stack([a, a], axis=1), lambda a: np.vstack([a[0], a[1]]), lambda a: np.hstack([a, a]), lambda a: np.column_stack([a[0], a[1]]),
+    lambda a: np.stack([a, a], axis=1), lambda a: np.vstack([a[0], a[1]]), lambda a: np.hstack([a, a]),
+    lambda a: np.column_stack([a[0], a[1]]),
     lambda a: np.append(a[0], 1.0), lambda a: np.roll(a, 1), lambda a: np.roll(a, -3, axis=1), lambda a: np.repeat(a, 3, axis=1),
     lambda a: np.repeat(a, 2), lambda a: np.tile(a, 2), lambda a: np.tile(a, (2, 1)), lambda a: np.tile(a[0], (2, 2)),
-    lambda a: np.take(a, [1, 2], axis=1), lambda a: np.take(a, 5), lambda a: np.sort(a[::-1], axis=0), lambda a: np.argsort(-a, axis=1),
+    lambda a: np.take(a, [1, 2], axis=1), lambda a: np.take(a, 5), lambda a: np.sort(a[::-1], axis=0),
+    lambda a: np.argsort(-a, axis=1),
     lambda a: np.take_along_axis(a, np.argsort(-a, axis=1), axis=1), lambda a: np.nonzero(a > 0), lambda a: np.flatnonzero(a > 0),
     lambda a: np.diff(a), lambda a: np.diff(a, axis=0), lambda a: np.diag(a), lambda a: np.diag(a[0]), lambda a: np.diag(a[0], 1),
-    lambda a: np.diagonal(a, 1), lambda a: np.trace(a), lambda a: np.tril(a), lambda a: np.triu(a, 1), lambda a: np.where(a > 0, a, 0),
+    lambda a: np.diagonal(a, 1), lambda a: np.trace(a), lambda a: np.tril(a), lambda a: np.triu(a, 1),
+    lambda a: np.where(a > 0, a, 0),
     lambda a: np.clip(a, 0, 1), lambda a: a.clip(-1, None), lambda a: np.isclose(a, a + 1e-12), lambda a: np.allclose(a, a),
-    lambda a: np.zeros_like(a), lambda a: np.ones_like(a) * a, lambda a: np.full_like(a, 3), lambda a: np.broadcast_to(a[0], (2, 4)),
-    lambda a: np.zeros((2, 3)) + a[0, 0], lambda a: np.full((2,), a[0, 0]), lambda a: np.eye(3) * a[0, 0], lambda a: np.linspace(a[0, 0], 1, 5),
+    lambda a: np.zeros_like(a), lambda a: np.ones_like(a) * a, lambda a: np.full_like(a, 3), lambda a: np.broadcast_to(a[0],
+    (2, 4)),
+    lambda a: np.zeros((2, 3)) + a[0, 0], lambda a: np.full((2,), a[0, 0]), lambda a: np.eye(3) * a[0, 0],
+    lambda a: np.linspace(a[0, 0], 1, 5),
     lambda a: np.arange(a.shape[0]) * a[0, 0], lambda a: np.arange(a[0, 0], 3.0, 0.5), lambda a: np.arange(1, 7, 2) + a[0, 0],
-    lambda a: np.array([a[0], a[1]]), lambda a: np.array([[a[0, 0], 1], [2, a[1, 1]]]), lambda a: np.asarray(a), lambda a: np.copy(a),
+    lambda a: np.array([a[0], a[1]]), lambda a: np.array([[a[0, 0], 1], [2, a[1, 1]]]), lambda a: np.asarray(a),
+    lambda a: np.copy(a),
     lambda a: np.round(a, 1), lambda a: a.round(), lambda a: np.maximum.reduce(a), lambda a: np.add.reduce(a, axis=1),
     lambda a: np.multiply.outer(a[0], a[1]), lambda a: a.astype(int), lambda a: a.astype(np.float32), lambda a: a.copy(),
     lambda a: a.astype(bool), lambda a: a.flatten(), lambda a: a.dot(a.T), lambda a: a[:1, :1].item(), lambda a: a.item(1, 2),
-    lambda a: np.array_equal(a, a), lambda a: np.sinc(a), lambda a: np.nan_to_num(a), lambda a: np.float64(a[0, 0]) + np.float32(1),
+    lambda a: np.array_equal(a, a), lambda a: np.sinc(a), lambda a: np.nan_to_num(a),
+    lambda a: np.float64(a[0, 0]) + np.float32(1),
     lambda a: np.meshgrid(a[0], a[:, 0]), lambda a: np.bincount(np.array([0, 2, 2]) + 0 * a.argmax(), minlength=4),
     lambda a: np.logaddexp(a, a), lambda a: np.negative(a), lambda a: a + a.shape[0], lambda a: a * 1j, lambda a: abs(a * 1j),
     lambda a: np.exp(a * 1j), lambda a: (a * 1j).imag, lambda a: (a + 2j).conj().real,
@@ -193,7 +209,8 @@ def test_out_and_ufunc_at():
     same(f, A)
 
 
-@pytest.mark.parametrize("f", [lambda a: np.linalg.inv(a), lambda a: np.fft.fft(a), lambda a: np.median(a), lambda a: np.spacing(a),
+@pytest.mark.parametrize("f", [lambda a: np.linalg.inv(a), lambda a: np.fft.fft(a), lambda a: np.median(a),
+                               lambda a: np.spacing(a),
                                lambda a: np.add.reduceat(a, [0, 1])])
 def test_what_cannot_be_staged_is_named(f):
     with pytest.raises(lms.StagingError, match=r"np\.\S+ cannot be staged") as e:
