@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from lms.core import primitives as p
 from lms.core.errors import Span, StagingTypeError
-from lms.core.ir import Value
-from lms.core.types import ArrayType, Size, Type
+from lms.core.ir import Block, Value, walk
+from lms.core.types import ArrayType, Size, Type, c128, f64, i64
 
 from . import trees
 from .control import Site
@@ -43,12 +44,13 @@ class Carried:
         found = {name: v.rebuild(values) for name, v in self.variables.items()}
         return tuple(False if name in self.site.exits else found.get(name, self.entry[name]) for name in self.site.names)
 
-    def settle(self, ends: dict[str, Any]) -> bool:
+    def settle(self, ends: dict[str, Any], body: Block) -> bool:
         """Compare with what the names are at the end of an iteration; whether the types hold. Else they have been widened."""
         new = {name: self._widen(v, ends[name]) for name, v in self.variables.items()}
-        stable = all(old.plans == new[name].plans for name, old in self.variables.items())
+        moves = [(a, b) for name, old in self.variables.items() for a, b in zip(old.plans, new[name].plans, strict=True) if a != b]
         self.variables = new
-        return stable
+        # where a literal has met nothing narrower than itself, it makes no difference that it could have adapted
+        return not moves or all(_same_type(a, b) for a, b in moves) and not _adapts(body)
 
     def _widen(self, v: Variable, end: Any) -> Variable:
         places = self.site.where(v.name)
@@ -88,3 +90,12 @@ class Carried:
         dims = tuple(d if d == e or d in self.own else e for d, e in zip(plan.dims, joined.dims, strict=True))
         self.own.update(e for d, e in zip(plan.dims, dims, strict=True) if d != e)
         return Slot(ArrayType(plan.dtype, dims, joined.layout))
+
+
+def _same_type(a: Plan, b: Plan) -> bool:
+    return isinstance(a, Slot) and isinstance(b, Slot) and a.type == b.type
+
+
+def _adapts(body: Block) -> bool:
+    """Whether a number is converted to a narrower type: a literal may have adapted to it."""
+    return any(node.op is p.scalar.convert and node.attrs["dtype"] not in (f64, i64, c128) for node in walk(body))

@@ -44,9 +44,14 @@ def made(x: Any) -> Any:
 
 def made_by_call(x: Any) -> Any:
     """The result of a call, which is new if nobody else holds it."""
-    if not isinstance(x, VALUES) and sys.getrefcount(x) <= 3:  # this name, the caller's, and the question itself
-        return made(x)
-    return x
+    return made(x) if not isinstance(x, VALUES) and sys.getrefcount(x) <= _FRESH else x
+
+
+def _references(x: Any) -> int:
+    return sys.getrefcount(x)
+
+
+_FRESH = _references(object())  # to an object that only the one who asks holds
 
 
 def is_made_here(x: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from lms.core import primitives as p
 from lms.core.builder import Builder, current, staging
 from lms.core.errors import Span, StagingError, here
-from lms.core.ir import Block, Value, substitute
+from lms.core.ir import Block, Value, substitute, walk
 from lms.core.types import ArrayType, Type, bool_, fresh_symbol, i64
 
 from . import trees
@@ -82,7 +82,7 @@ class Loop:
             ends = dict(zip(self.site.names, self.inside(self.body), strict=True))
         self.attempts += 1
         with self.builder.at(self.site.span):
-            if self.carried.settle(ends):
+            if self.carried.settle(ends, self.body):
                 self.done = True
                 return self.close(ends)
         if self.attempts > ATTEMPTS:
@@ -317,6 +317,7 @@ class While(Loop):
         if self.staged:
             self.condition.results = (lift_value(ok, bool_),)
             close_block(self.builder, self.condition)
+            self._changes_nothing()
             return True
         if isinstance(ok, Rep):
             self.switched = True
@@ -325,6 +326,14 @@ class While(Loop):
             self._keep()
         self.done = not ok
         return bool(ok)
+
+    def _changes_nothing(self) -> None:
+        """A condition is asked, whoever asks: what it changes must be changed in the body."""
+        for node in walk(self.condition):
+            effect = node.op.effect
+            if effect.writes or effect.accumulates or effect.io:
+                raise StagingError("the condition of this `while` changes an array or prints", node.span or self.site.span,
+                                   fix="write `while True:`, and in the body `if not ...: break`")
 
     def _keep(self) -> None:
         """What ran provisionally did run now."""

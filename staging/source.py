@@ -96,6 +96,7 @@ def _rewrite(code: CodeType, found: Found) -> _Rewritten:
         node.name = _INNER  # its own name means the user's global or cell, as in the old function
         body = node
     factory = ast.FunctionDef(_FACTORY, _parameters([RUNTIME, *code.co_freevars]), [body], [])
+    factory.type_params = []  # type: ignore[attr-defined]  # from Python 3.12 on
     module = ast.fix_missing_locations(ast.copy_location(ast.Module([ast.copy_location(factory, node)], []), node))
     compiled = compile(module, file, "exec", dont_inherit=True, flags=code.co_flags & _FUTURES)
     outer = _inner_code(compiled, _FACTORY)

@@ -126,7 +126,17 @@ def looks_at_its_frame(x: Rep[f64]):
     return locals()["x"]
 
 
+def appends_to_what_a_call_gives(x: Rep[f64]):
+    the_log().append(x)
+    return x
+
+
+def the_log():
+    return log
+
+
 REFUSED = [
+    (appends_to_what_a_call_gives, (1.0,), "the_log().append(x)"),
     (appends_in_a_branch, (1.0,), "log.append(1)"),
     (appends_in_a_loop, (np.ones(3),), "ys.append(v)"),
     (extends_by_operator, (3,), "ys += [2]"),

@@ -208,6 +208,38 @@ def test_a_while_that_turns_out_to_be_staged_begins_again():
     assert staged(f, np.full(12, 3)).count("load") == 1
 
 
+def test_nested_loops_are_staged_once(capsys):
+    def f(x: Array[f64, "n"]):
+        s = 0.0
+        for a in x:
+            t = 0.0
+            for b in x:
+                u = 0.0
+                for c in x:
+                    lms.print_now("tried")
+                    u += a * b * c
+                t += u
+            s += t
+        return s
+
+    lms.stage(backend="interpret")(f).specialize(np.ones(3))
+    assert capsys.readouterr().out == "tried\n"
+
+
+def test_a_condition_changes_nothing():
+    def f(a: Mut[Array[f64, "n"]]):
+        def step():
+            a[0] += 1
+            return a[0]
+
+        while step() < 3:
+            pass
+        return a[0]
+
+    e = refused(f, np.zeros(2))
+    assert "condition of this `while`" in e.message and "while True" in e.fix
+
+
 def test_a_while_of_now_is_unrolled():
     def f(x: Rep[f64], n: int):
         while n > 0:
