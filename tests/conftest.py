@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import os
+import random
 import re
 import tempfile
 import tomllib
@@ -36,11 +37,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
     # By default the same examples each time, and not many; `make fuzz` asks for more, and for new ones.
     asked = os.environ.get("LMS_FUZZ_EXAMPLES")
+    os.environ.setdefault("LMS_FUZZ_SEED", str(random.randrange(2**32)) if asked else "0")  # one for all workers
     profile = hypothesis.settings(
         max_examples=int(asked or 100), derandomize=asked is None, database=None, deadline=None, print_blob=True
     )
     hypothesis.settings.register_profile("lms", profile)
     hypothesis.settings.load_profile("lms")
+
+
+def pytest_report_header() -> str:
+    return f"generated programs: {os.environ.get('LMS_FUZZ_EXAMPLES', 200)}, by LMS_FUZZ_SEED={os.environ['LMS_FUZZ_SEED']}"
 
 
 # -- golden files -----------------------------------------------------------------------------------------------------
