@@ -49,6 +49,9 @@ def _empty(w: Writer, node: Node) -> Sequence[V]:
     assert isinstance(t, ArrayType)
     if node.result in w.ownership.on_stack:
         return [_on_stack(w, t)]
+    if node.result in w.ownership.in_arena:
+        data = w.op(f"getelementptr inbounds i8, ptr {w.arena}, i64 {DATA + w.ownership.in_arena[node.result]}")
+        return [Array("null", data, tuple(map(str, t.dims)))]
     dims = tuple(str(d) if isinstance(d, int) else w.scalar(v) for d, v in zip(t.dims, node.operands, strict=True))
     values = [(i64, d) for d in dims]
     types = (i64,) * len(dims)
@@ -101,6 +104,20 @@ def _on_stack(w: Writer, t: ArrayType) -> Array:
         w.module.declares.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
         w.do(f"call void @llvm.memset.p0.i64(ptr align 32 {data}, i8 0, i64 {size}, i1 false)")
     return Array("null", data, tuple(map(str, t.dims)))
+
+
+def open_arena(w: Writer) -> None:
+    """Get the memory of the small arrays that have no place on the stack."""
+    if w.ownership.arena:
+        size = w.ownership.arena
+        w.arena = w.op(f"call noalias ptr @lms_new(ptr %ctx, i64 {size}, i64 0)")
+        w.check(w.op(f"icmp ne ptr {w.arena}, null"),
+                Site(w.function.span, "MemoryError", f"no memory for {size} bytes of small arrays"), [])
+
+
+def close_arena(w: Writer) -> None:
+    if w.ownership.arena:
+        w.do(f"call void @lms_release(ptr %ctx, ptr {w.arena})")
 
 
 @rule(p.array.dim)

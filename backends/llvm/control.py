@@ -303,7 +303,8 @@ def _call(w: Writer, node: Node) -> Sequence[V]:
     out = w.op(f"call {whole} @{name}({', '.join(arguments)})")
     registers = [w.op(f"extractvalue {whole} {out}, {k}") for k in range(sum(len(parts(r.type)) for r in results) + 1)] \
         if results else [out]
-    w.unless(registers[-1])
+    if callee.name not in w.module.sure:
+        w.unless(registers[-1])
     rest = iter(registers)
     return [coerce(w, unpack(r.type, rest), r.type, v.type) for r, v in zip(results, node.results, strict=True)]
 

@@ -6,17 +6,20 @@ operations register themselves in `writer.RULES`: see `scalar`, `arrays`, `recor
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+from lms.core import primitives as p
 from lms.core.errors import VerifyError
 from lms.core.ir import Function, Program, sum_types, walk
 from lms.core.types import ArrayType
 
-from . import complexes, contraction, control, memory, records, recursion, scalar, sorting, vecmath
+from . import arrays, complexes, contraction, control, memory, records, recursion, scalar, sorting, vecmath
 from .abi import CALLBACKS, Module, offsets
 from .aliases import Aliases, Scopes
 from .debug import DebugInfo
+from .ownership import borrowing
 from .values import Array, V, pack, parts, unpack
 from .writer import RULES, ModuleWriter, Options, Writer, quoted, returned
 
@@ -47,8 +50,9 @@ def emit_module(program: Program, options: Options = _DEFAULT) -> Module:
     types = sum_types(program)
     module = ModuleWriter(program, options, recursion.cycles(program), records.kinds(types))
     module.debug = DebugInfo(module.meta) if options.debug else None
+    module.shared, module.borrowing = _shared(program), borrowing(program)
     aliases = Aliases(program)
-    functions = [_function(module, f, Scopes(aliases, f, module.meta)) for f in program.functions.values()]
+    functions = [_function(module, f, Scopes(aliases, f, module.meta)) for f in _callees_first(program)]
     functions += [recursion.enter(program.functions[name]) for name in module.recursive]
     main = _main(module, Scopes(aliases, program.main, module.meta))
     text = "\n".join([*functions, main, *module.helpers.values()])
@@ -68,6 +72,21 @@ def emit_module(program: Program, options: Options = _DEFAULT) -> Module:
     callbacks = module.callbacks | ({"lms_poll", "lms_print", "lms_py_call", "lms_stack"} if module.recursive else set())
     return Module(text, kind.params, kind.results, program.main.mut, tuple(module.sites), frozenset(callbacks),
                   module.imports, loops)
+
+
+def _shared(program: Program) -> set[str]:
+    """The functions with a loop that are called from many places: inlined, they would be compiled as often."""
+    calls = Counter(n.attrs["callee"] for f in program.functions.values() for n in walk(f.body) if n.op is p.control.call)
+    return {name for name, f in program.functions.items() if calls[name] > 2 and _loops(f)}
+
+
+def _loops(function: Function) -> bool:
+    return any(n.op is p.control.for_ for n in walk(function.body))
+
+
+def _callees_first(program: Program) -> list[Function]:
+    """Functions that call no others stand before the rest: what calls them then knows whether they can fail."""
+    return sorted(program.functions.values(), key=lambda f: any(n.op is p.control.call for n in walk(f.body)))
 
 
 def _runtime(module: ModuleWriter, blocks: bool, nodes: bool) -> str:
@@ -106,9 +125,14 @@ def _function(module: ModuleWriter, function: Function, scopes: Scopes) -> str:
     for node in walk(function.body):
         if node.op not in RULES:
             raise VerifyError(f"{node.op.name} reached the LLVM back end: it should have been lowered", node.span)
+    arrays.open_arena(w)
     control.block(w, function.body)
+    arrays.close_arena(w)
     _return(w, function)
-    attributes = "nounwind" + (' "frame-pointer"="all"' if module.options.debug else "")
+    if w.sure:
+        module.sure.add(function.name)
+    attributes = "nounwind" + (" noinline" if function.name in module.shared else "")
+    attributes += ' "frame-pointer"="all"' if module.options.debug else ""
     debug = f" !dbg {module.debug.subprogram(function)}" if module.debug is not None else ""
     head = f"define internal {returned(function)} @{quoted(function.name)}({', '.join(params)}) {attributes}{debug} {{\nentry:\n"
     return "\n".join([head.rstrip("\n"), *w.allocas, *w.lines, "}\n"])

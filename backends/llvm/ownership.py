@@ -12,15 +12,19 @@ from collections import Counter
 from collections.abc import Iterable
 
 from lms.core import primitives as p
-from lms.core.ir import Block, Function, Node, Value, walk
+from lms.core.ir import Block, Function, Node, Program, Value, walk
 from lms.core.types import ArrayType, Scalar, SumType, Type
 
+from .abi import DATA
 from .values import item_size
 
 _VIEWS = (p.array.view, p.array.transpose, p.array.reshape)
+Borrowing = dict[str, frozenset[int]]
 _LOCAL = {p.array.load: (0,), p.array.store: (0,), p.array.accumulate: (0,), p.array.dim: (0,),
           p.array.contract_into: (0, 1, 2), p.array.argsort_into: (0, 1), **dict.fromkeys(_VIEWS, (0,))}
-_ON_STACK = 4096, 65536  # bytes of one array, and of all, that a function keeps on its stack
+SMALL = 4096      # bytes of an array that needs no block of its own
+STACK = 65536     # bytes of small arrays that a function keeps on its stack
+ARENA = 16 << 20  # and in one block beyond
 
 
 def managed(t: Type) -> bool:
@@ -33,17 +37,33 @@ class Ownership:
     `releases[block][i]` are the values to release after its node `i` (-1: at the start; the number of nodes: after the results
     are retained). `retains[block]` are the results that need a reference of their own. `moved[node]` are the operands
     whose reference the node takes over. `invariant[loop]` are the carried values that the body hands on unchanged.
-    `on_stack` are the arrays that need no counting: small, of static size, never out of their block.
+    `on_stack` and `in_arena` are the arrays that need no counting: small, of static size, never out of their block. Those
+    in the arena have an offset in one block of memory, of `arena` bytes, that the function holds while it runs.
+    `borrowing` are, by function, the parameters that it only looks at while it runs.
     """
 
-    def __init__(self, function: Function, recursive: bool = False) -> None:
+    def __init__(self, function: Function, recursive: bool = False, borrowing: Borrowing | None = None) -> None:
         self.releases: dict[Block, dict[int, list[Value]]] = {}
         self.retains: dict[Block, list[Value]] = {}
         self.moved: dict[Node, frozenset[int]] = {}
         self.invariant = {node: _invariant(node) for node in walk(function.body) if node.op in (p.control.for_, p.control.while_)}
-        self.on_stack = _on_stack(function, [n // 8 for n in _ON_STACK] if recursive else _ON_STACK)
+        self.on_stack: set[Value] = set()
+        self.in_arena: dict[Value, int] = {}
+        self.arena = 0
+        self._place(small_arrays(function, SMALL // 8 if recursive else SMALL, borrowing or {}), recursive)
         self._holders: dict[Value, frozenset[Value]] = {v: frozenset() for v in function.body.params}
         self._block(function.body, (), frozenset())
+
+    def _place(self, small: dict[Value, int], recursive: bool) -> None:
+        """Give small arrays their memory."""
+        left = STACK // 8 if recursive else STACK
+        for v, size in small.items():
+            if size <= left:
+                self.on_stack.add(v)
+                left -= size
+            elif not recursive and self.arena + size <= ARENA:
+                self.in_arena[v] = self.arena
+                self.arena += -(-size // DATA) * DATA
 
     def holders(self, v: Value) -> frozenset[Value]:
         """The owning values that keep a value alive."""
@@ -109,7 +129,7 @@ class Ownership:
             bases = node.operands[1:]
         elif k in self.invariant.get(node, ()):
             bases = (node.operands[k + (3 if node.op is p.control.for_ else 0)],)
-        elif v in self.on_stack:
+        elif v in self.on_stack or v in self.in_arena:
             bases = ()
         self._holders[v] = frozenset([v]) if bases is None else frozenset().union(*map(self.holders, bases))
         return bases is None
@@ -142,29 +162,37 @@ def _invariant(node: Node) -> frozenset[int]:
     return frozenset(k for k, (v, r) in enumerate(zip(params, body.results, strict=True)) if v is r)
 
 
-def _on_stack(function: Function, limits: Iterable[int]) -> set[Value]:
-    one, every = limits
-    escaped: set[Value] = set(function.body.results)
-    fresh: list[Value] = []
+def borrowing(program: Program) -> Borrowing:
+    """The array parameters of each function that it only looks at while it runs; of functions that call others, none."""
+    out: Borrowing = {}
+    for name, function in program.functions.items():
+        if not any(node.op is p.control.call for node in walk(function.body)):
+            gone = _escaping(function, {})
+            out[name] = frozenset(k for k, v in enumerate(function.body.params) if v not in gone)
+    return out
+
+
+def small_arrays(function: Function, limit: int, borrowing: Borrowing) -> dict[Value, int]:
+    """The arrays of at most so many bytes, with their size, that are made in a function and never leave their block."""
+    escaping = _escaping(function, borrowing)
+    made = (node.result for node in walk(function.body) if node.op is p.array.empty)
+    sizes = {v: static_bytes(v.type) for v in made if v not in escaping}
+    return {v: size for v, size in sizes.items() if size is not None and size <= limit}
+
+
+def _escaping(function: Function, borrowing: Borrowing) -> set[Value]:
+    """The arrays whose handles are kept by something: a block's result, a record, a carried value, a callee."""
+    escaping: set[Value] = set(function.body.results)
     nodes = list(walk(function.body))
     for node in nodes:
-        allowed = _LOCAL.get(node.op, ())
-        escaped.update(v for k, v in enumerate(node.operands) if k not in allowed and isinstance(v.type, ArrayType))
+        known = borrowing.get(node.attrs["callee"], ()) if node.op is p.control.call else _LOCAL.get(node.op, ())
+        escaping.update(v for k, v in enumerate(node.operands) if k not in known and isinstance(v.type, ArrayType))
         for block in node.blocks:
-            escaped.update(block.results)
-        if node.op is p.array.empty:
-            fresh.append(node.result)
+            escaping.update(block.results)
     for node in reversed(nodes):
-        if node.op in _VIEWS and node.result in escaped:
-            escaped.add(node.operands[0])
-    found: set[Value] = set()
-    total = 0
-    for v in fresh:
-        size = static_bytes(v.type)
-        if v not in escaped and size is not None and size <= one and total + size <= every:
-            found.add(v)
-            total += size
-    return found
+        if node.op in _VIEWS and node.result in escaping:
+            escaping.add(node.operands[0])
+    return escaping
 
 
 def static_bytes(t: Type) -> int | None:

@@ -13,7 +13,7 @@ from lms.core.types import ArrayType, Scalar, SumType, Type
 from .abi import CONTEXT, VALUES, Site, Status, offsets
 from .aliases import Scopes
 from .debug import DebugInfo
-from .ownership import Ownership
+from .ownership import Borrowing, Ownership
 from .serial import parallel_nodes
 from .values import Array, Complex, V, llvm_type, memory_type, pack, parts, unpack
 
@@ -52,6 +52,9 @@ class ModuleWriter:
     imports: dict[str, tuple[str, str]] = field(default_factory=dict)
     metadata: list[str] = field(default_factory=lambda: list(WEIGHTS))
     debug: DebugInfo | None = None
+    shared: set[str] = field(default_factory=set)  # functions that are not to be inlined
+    sure: set[str] = field(default_factory=set)  # those written so far that cannot fail
+    borrowing: Borrowing = field(default_factory=dict)
     loops: bool = False
 
     def site(self, site: Site) -> int:
@@ -99,8 +102,10 @@ class Writer:
         self.label = "entry"
         self.env: dict[Value, V] = {}
         self.depth = 0  # of loops
+        self.sure = True  # nothing so far can fail
+        self.arena = "null"  # the block of the small arrays that are not on the stack
         self.recursive = function.name in module.recursive
-        self.ownership = Ownership(function, self.recursive)
+        self.ownership = Ownership(function, self.recursive, module.borrowing)
         self._count = 0
         self._dbg = ""
 
@@ -168,6 +173,7 @@ class Writer:
 
     def give_up(self, status: str) -> None:
         """Leave the function with an error; the block ends here."""
+        self.sure = False
         whole, count = returned(self.function), sum(len(parts(v.type)) for v in self.function.body.results)
         self.do(f"ret {whole} {self.op(f'insertvalue {whole} poison, i32 {status}, {count}') if count else status}")
 
