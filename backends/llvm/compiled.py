@@ -51,7 +51,7 @@ class CompiledFunction(NativeCallable):
 
     @property
     def entry(self) -> int:
-        """The address of the native entry, for a callable of one's own (`set_entries`), which must hold `keepalive`; 0 for none."""
+        """The address of the native entry, for an object of one's own (`set_entries`) that holds `keepalive`; 0 for none."""
         return self._code.addresses.get("lms_entry", 0)
 
     def __call__(self, *args: Any) -> Any:
