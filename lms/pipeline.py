@@ -24,8 +24,9 @@ from lms.passes.licm import Licm
 from lms.passes.loops import FuseLoops
 from lms.passes.lower import Lower
 from lms.passes.options import DropIndexChecks, FastMath
-from lms.passes.share import Share
+from lms.passes.reuse import Reuse
 from lms.passes.scalars import Scalars
+from lms.passes.share import Share
 from lms.passes.version import Version
 
 SIMPLIFY: tuple[Pass, ...] = (Fold(), Cse(), Bounds(), Licm(), Dce())
@@ -50,6 +51,7 @@ CLEANUP: tuple[Pass, ...] = (
     Fission(),
     Dce(),
     Shrink(),
+    Reuse(),
     Version(),
     Share(),
 )

@@ -19,6 +19,7 @@ from lms.passes.dce import Dce
 from lms.passes.fold import Fold
 from lms.passes.forward import Forward, Shrink
 from lms.passes.loops import FuseLoops
+from lms.passes.reuse import Reuse
 from lms.passes.scalars import Scalars
 from tests.passes.programs import MAT, VEC, branch, loop, m, n, nodes, number, ops, outcome, program, same
 
@@ -279,3 +280,60 @@ def test_a_while_loop_carries_the_elements() -> None:
         return count, at(b, y, zero)
 
     assert "empty" not in ops(apply([Scalars()], program([f64], body), 0.5))
+
+
+# ------------------------------------------------------------------------------------------- reuse (W6)
+
+
+def test_a_result_is_written_over_what_dies() -> None:
+    def body(b: Builder, x: Value) -> Value:
+        y, z = empty(b, x), empty(b, x)
+        each(b, y, lambda i: b.emit1(s.sin, at(b, x, i)))
+        b.emit(c.print_, template="between", end="")
+        each(b, z, lambda i: b.emit1(s.cos, at(b, y, i)))
+        return z
+
+    assert ops(apply([Reuse()], program([VEC], body), np.arange(5.0))).count("empty") == 1
+
+
+@pytest.mark.parametrize("how", ["lives", "neighbour", "again"])
+def test_what_is_still_read_is_not_overwritten(how: str) -> None:
+    def body(b: Builder, x: Value) -> Any:
+        y, z = empty(b, x), empty(b, x)
+        each(b, y, lambda i: b.emit1(s.sin, at(b, x, i)))
+        last = b.emit1(s.sub, b.dim(x, 0), b.const(1))
+        if how == "again":  # each element is read in every iteration of an inner loop
+            loop(b, b.dim(x, 0), lambda i: loop(b, b.const(3), lambda j: b.emit(
+                a.store, z, b.emit1(s.cos, at(b, y, i)), i) or None) or None)
+        else:
+            each(b, z, lambda i: b.emit1(s.cos, at(b, y, b.emit1(s.sub, last, i) if how == "neighbour" else i)))
+        return (total(b, y), z) if how == "lives" else z
+
+    assert ops(apply([Reuse()], program([VEC], body), np.arange(5.0))).count("empty") == 2
+
+
+def test_a_buffer_of_fixed_size_is_made_once() -> None:
+    def body(b: Builder, x: Value, k: Value, handed_on: bool) -> Any:
+        first = empty(b, x)
+        each(b, first, lambda i: at(b, x, i))
+
+        def step(i: Value, last: Value) -> Value:
+            local = empty(b, x)
+            each(b, local, lambda j: b.emit1(s.sin, at(b, last, j)))
+            return local if handed_on else last
+
+        return total(b, loop(b, k, step, first)[0])
+
+    for handed_on in (True, False):
+        prog = program([VEC, i64], lambda b, x, k, h=handed_on: body(b, x, k, h))
+        new = apply([Reuse()], prog, np.arange(3.0), 3)
+        in_loops = [v.op.name for f in nodes(new, "for") for v in f.blocks[0].nodes]
+        assert ("empty" in in_loops) == handed_on
+
+
+def test_a_large_buffer_of_its_own_size_waits_for_the_loop_to_run() -> None:
+    def body(b: Builder, k: Value, size: Value) -> None:
+        loop(b, k, lambda i: b.emit(a.store, b.emit1(a.empty, size, dims=(m,), dtype=f64), number(b, 1.0), b.const(0)) or None)
+
+    new = apply([Reuse()], program([i64, i64], body), 0, 10**15)
+    assert [v.op.name for v in nodes(new, "for")[0].blocks[0].nodes][0] == "empty"

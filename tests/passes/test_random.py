@@ -17,13 +17,14 @@ from lms.passes.forward import Forward
 from lms.passes.licm import Licm
 from lms.passes.loops import FuseLoops
 from lms.passes.lower import Lower
+from lms.passes.reuse import Reuse
 from lms.passes.scalars import Scalars
 from lms.passes.version import Version
 from lms.pipeline import pipeline
 from tests.passes.generate import Generator
 from tests.passes.programs import outcome, same
 
-ALONE: list[Pass] = [Fold(), Cse(), Bounds(), Licm(), Dce(), Scalars(), FuseLoops(), Forward(), Version(), Lower()]
+ALONE: list[Pass] = [Fold(), Cse(), Bounds(), Licm(), Dce(), Scalars(), FuseLoops(), Forward(), Version(), Reuse(), Lower()]
 FEW, MANY = range(60), range(1000, 1000 + int(os.environ.get("LMS_FUZZ_EXAMPLES", "200")))
 
 
