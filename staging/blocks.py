@@ -7,6 +7,7 @@ open inside it. A *provisional* block is where code runs before we know whether 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,34 @@ class Blocks:
     provisional: set[Block] = field(default_factory=set)
     expressions: set[Block] = field(default_factory=set)  # parts of expressions: a `try` cannot stand around them
     made: dict[int, tuple[Any, Block]] = field(default_factory=dict)
+    attempts: dict[Block, Attempt] = field(default_factory=dict)  # the bodies of loops
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is known of a loop from an earlier attempt at the loop around it; in turn of the loops inside it."""
+
+    found: Any = None
+    inner: dict[tuple[int, int], Memory] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt at the body of a loop: its memory, and how often each loop inside has been met."""
+
+    memory: Memory
+    met: Counter[int] = field(default_factory=Counter)
+
+
+def remembered(b: Builder, site: object) -> Memory:
+    """The memory of the loop at `site` that begins here."""
+    attempts = blocks(b).attempts
+    around = next((attempts[scope.block] for scope in reversed(b.scopes) if scope.block in attempts), None)
+    if around is None:
+        return Memory()
+    key = id(site), around.met[id(site)]
+    around.met[id(site)] += 1
+    return around.memory.inner.setdefault(key, Memory())
 
 
 _of: WeakKeyDictionary[Builder, Blocks] = WeakKeyDictionary()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lms.core import primitives as p
@@ -19,12 +19,30 @@ from .state import Frame, Plan, Same, Slot, Undefined, Variable, join_slots, sam
 class Carried:
     """The names a loop carries, with the types of the present attempt."""
 
-    def __init__(self, site: Site, frame: Frame) -> None:
+    def __init__(self, site: Site, frame: Frame, hint: Mapping[str, tuple[Plan, ...]] | None = None) -> None:
         self.site = site
         self.own: set[Size] = set()  # sizes that differ from one iteration to the next
         self.entry = dict(zip(site.names, taken(frame, site.names), strict=True))
         self.variables = {name: self._enter(name, x) for name, x in self.entry.items()
                           if name not in site.exits and not isinstance(x, Undefined)}
+        self.hinted = False
+        for name, plans in (hint or {}).items():
+            self._start_from(name, plans)
+
+    def _start_from(self, name: str, plans: tuple[Plan, ...]) -> None:
+        """Let literals start with the types they had in the end, an attempt at the loop around ago: types only grow."""
+        v = self.variables.get(name)
+        if v is None or len(plans) != len(v.plans):
+            return
+        better = tuple(new if isinstance(old, Slot) and old.weak and isinstance(new, Slot) else old
+                       for old, new in zip(v.plans, plans, strict=True))
+        self.hinted = self.hinted or better != v.plans
+        self.variables[name] = Variable(name, v.shape, better)
+
+    @property
+    def plans(self) -> dict[str, tuple[Plan, ...]]:
+        """What was found: a hint for the next attempt at the loop around."""
+        return {name: v.plans for name, v in self.variables.items()}
 
     def _enter(self, name: str, x: Any) -> Variable:
         leaves, shape = trees.flatten(x)
@@ -47,7 +65,8 @@ class Carried:
     def settle(self, ends: dict[str, Any], body: Block) -> bool:
         """Compare with what the names are at the end of an iteration; whether the types hold. Else they have been widened."""
         new = {name: self._widen(v, ends[name]) for name, v in self.variables.items()}
-        moves = [(a, b) for name, old in self.variables.items() for a, b in zip(old.plans, new[name].plans, strict=True) if a != b]
+        pairs = [pair for name, old in self.variables.items() for pair in zip(old.plans, new[name].plans, strict=True)]
+        moves = [(a, b) for a, b in pairs if a != b]
         self.variables = new
         # where a literal has met nothing narrower than itself, it makes no difference that it could have adapted
         return not moves or all(_same_type(a, b) for a, b in moves) and not _adapts(body)

@@ -14,12 +14,12 @@ from typing import Any
 
 from lms.core import primitives as p
 from lms.core.builder import Builder, current, staging
-from lms.core.errors import Span, StagingError, here
+from lms.core.errors import Span, StagingError, StagingTypeError, here
 from lms.core.ir import Block, Value, substitute, walk
 from lms.core.types import ArrayType, Type, bool_, fresh_symbol, i64
 
 from . import trees
-from .blocks import close_block, open_block, splice, unwind
+from .blocks import Attempt, blocks, close_block, open_block, remembered, splice, unwind
 from .carried import Carried
 from .control import Dead, Site, truth
 from .iterables import Later, Range, Unrolled, counter, index_value, later
@@ -53,7 +53,8 @@ class Loop:
     def start(self, frame: Frame) -> None:
         """From here on the loop runs later."""
         self.staged = True
-        self.carried = Carried(self.site, frame)
+        self.memory = remembered(self.builder, self.site)
+        self.carried = Carried(self.site, frame, self.memory.found)
 
     def open(self, lead: Sequence[Type] = (), names: Sequence[str] = ()) -> Block:
         return open_block(self.builder, (*lead, *[bool_] * len(self.site.exits), *self.carried.types),
@@ -82,12 +83,29 @@ class Loop:
             ends = dict(zip(self.site.names, self.inside(self.body), strict=True))
         self.attempts += 1
         with self.builder.at(self.site.span):
-            if self.carried.settle(ends, self.body):
+            if self._settles(ends):
                 self.done = True
+                self.memory.found = self.carried.plans
                 return self.close(ends)
         if self.attempts > ATTEMPTS:
             raise StagingError("the types of the names that this loop assigns do not settle", self.site.span)
         return tuple(self.carried.entry.values())
+
+    def _settles(self, ends: dict[str, Any]) -> bool:
+        try:
+            return self.carried.settle(ends, self.body)
+        except StagingTypeError:
+            if not self.carried.hinted:
+                raise
+            self.carried = Carried(self.site, {k: v for k, v in self.carried.entry.items() if not isinstance(v, Undefined)})
+            return False
+
+    def attempt(self) -> Block:
+        """Open the body for an attempt."""
+        self.dead_end = False
+        body = self.open(self.lead, ("i",) if self.lead else ())
+        blocks(self.builder).attempts[body] = Attempt(self.memory)
+        return body
 
     def leave_now(self, ends: dict[str, Any]) -> None:
         """The end of an iteration that ran now."""
@@ -217,8 +235,7 @@ class For(Loop):
     def enter(self, frame: Frame) -> tuple[Any, ...]:
         if not self.staged:
             return taken(frame, self.site.names)
-        self.dead_end = False
-        self.body = self.open(self.lead, ("i",))
+        self.body = self.attempt()
         return self.inside(self.body)
 
     def item(self) -> Any:
@@ -346,8 +363,7 @@ class While(Loop):
         """After the condition, before the body."""
         if not self.staged:
             return taken(frame, self.site.names)
-        self.dead_end = False
-        self.body = self.open()
+        self.body = self.attempt()
         return self.inside(self.body)
 
     def leave(self, frame: Frame) -> tuple[Any, ...]:

@@ -226,6 +226,46 @@ def test_nested_loops_are_staged_once(capsys):
     assert capsys.readouterr().out == "tried\n"
 
 
+def test_attempts_at_inner_loops_begin_where_the_last_ended(capsys):
+    def f(x: Array[f64, "n"]):
+        s = 0
+        for a in x:
+            t = 0
+            for b in x:
+                u = 0
+                for c in x:
+                    v = 0
+                    for d in x:
+                        lms.print_now("tried")
+                        v += a * b * c * d
+                    u += v
+                t += u
+            s += t
+        return s
+
+    agrees(f, *VECTORS[:3])
+    capsys.readouterr()
+    lms.stage(backend="interpret")(f).specialize(np.ones(3))
+    assert capsys.readouterr().out.count("tried") == 5  # not 2 ** 4
+
+
+def test_types_found_in_an_earlier_attempt_are_not_taken_for_granted():
+    def f(x: Array[f32, "n"]):
+        s, k = 0, 0
+        for v in x:
+            t = 0
+            for _ in range(2):
+                t += s
+            s = s + v
+            k += t
+        return s, k
+
+    g = lms.stage(backend="interpret")(f)
+    for x in (np.zeros(0, np.float32), np.array([1.5, 2.0, 3.0], np.float32)):
+        s, k = g(x)
+        assert (s, k) == f(x) and type(s) is type(k) is np.float32
+
+
 def test_a_condition_changes_nothing():
     def f(a: Mut[Array[f64, "n"]]):
         def step():
