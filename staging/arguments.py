@@ -343,10 +343,9 @@ def array_type(x: np.ndarray[Any, Any], path: str) -> ArrayType:
 
 
 def _dtype(x: np.ndarray[Any, Any], path: str) -> Scalar:
-    try:
-        return scalar_of(x.dtype)
-    except (KeyError, TypeError):
-        _wrong(path, "an array of numbers or bools", x, "convert it with `.astype`")
+    if (found := scalar_like(x)) is None:
+        _wrong(path, "an array of numbers or bools", x, "convert it: `.astype(...)`, `np.asarray(...)`")
+    return found
 
 
 def identifier(path: str) -> str:

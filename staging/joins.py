@@ -35,6 +35,8 @@ def scalar_like(x: Any) -> Scalar | None:
         return None if isinstance(x.type, SumType) else element(x.type)
     if isinstance(value := getattr(x, "value", None), Value):
         return scalar_like(value)
+    if isinstance(x, np.ma.MaskedArray | np.matrix):
+        return None  # their operators mean something else
     if isinstance(x, np.ndarray | np.generic):
         try:
             return scalar_of(x.dtype)
@@ -118,6 +120,8 @@ def describe(x: Any) -> str:
     """How a value is called in an error."""
     if is_weak(x):
         return f"the {type(x).__name__} {x!r}"
+    if isinstance(x, np.ma.MaskedArray | np.matrix):
+        return f"a {type(x).__name__}"
     if isinstance(x, np.ndarray):
         return f"a NumPy array of dtype {x.dtype} and shape {x.shape}"
     value = x if isinstance(x, Value) else getattr(x, "value", None)

@@ -14,7 +14,7 @@ from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import StagingError, StagingTypeError, here
 from lms.core.ir import Value
-from lms.core.types import ArrayType, Scalar, SumType, Type, element, i64, scalar_of
+from lms.core.types import ArrayType, Scalar, SumType, Type, element, i64
 
 from .joins import describe, is_weak, promote, scalar_like
 
@@ -403,10 +403,8 @@ def convert(v: Value, target: Scalar) -> Value:
 
 
 def _captured(x: np.ndarray[Any, Any]) -> Value:
-    try:
-        dtype = scalar_of(x.dtype)
-    except (KeyError, TypeError):
-        raise StagingTypeError(f"{describe(x)} cannot be staged", here(), fix="use an array of numbers or bools") from None
+    if (dtype := scalar_like(x)) is None:
+        raise StagingTypeError(f"{describe(x)} cannot be staged", here(), fix="use an array of numbers or bools")
     if x.ndim == 0:
         return current().const(x[()], dtype)
     if (take := capture.get()) is not None:

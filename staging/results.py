@@ -79,6 +79,9 @@ def collect(out: Any, wanted: Any, name: str) -> tuple[list[Value], Any]:
         if isinstance(x, Rep | np.ndarray) or scalar_like(x) is not None:
             values.append(lift_value(x))
             return Later(values[-1].type)
+        if reaches(x):
+            raise LeakError(f"{path} of {name} is {describe(x)} that holds a staged value, which does not outlive the call", here(),
+                            fix="return the value itself")
         return Now(type(x), x)
 
     spec = visit(out, wanted, "the result")

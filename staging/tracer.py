@@ -13,10 +13,10 @@ from lms.core.builder import Builder, current
 from lms.core.errors import StagingError, StagingTypeError, here, is_ours
 from lms.core.ir import Block, Function, Node, Program, Value, free_values, substitute
 from lms.core.primitives import Primitive
-from lms.core.types import ArrayType, Type, scalar_of, symbol
+from lms.core.types import ArrayType, Type, symbol
 
 from .dependencies import Dependency, Hidden
-from .joins import describe
+from .joins import describe, scalar_like
 
 NODE_BUDGET = 100_000
 
@@ -99,11 +99,9 @@ class Tracer(Builder):
         known = self.hidden.get(id(array))
         if known is not None:
             return known[1]
-        try:
-            dtype = scalar_of(array.dtype)
-        except (KeyError, TypeError):
+        if (dtype := scalar_like(array)) is None:
             raise StagingTypeError(f"{describe(array)} cannot be staged", here(),
-                                   fix="use an array of numbers or bools") from None
+                                   fix="use an array of numbers or bools")
         source = next((d for d in self.dependencies.values() if d.held is array), None)
         name = source.name if source else "data"
         dims = tuple(n if source is None or n == 1 else symbol(f"{name}_{k}") for k, n in enumerate(array.shape))

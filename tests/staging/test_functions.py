@@ -469,3 +469,19 @@ def test_methods_stage_and_see_changed_attributes():
     assert m(3.0) == 6.0
     m.scale = 4.0
     assert m(3.0) == 12.0
+
+
+@pytest.mark.parametrize("x", [np.ma.masked_array([1.0, 2.0], [True, False]), np.zeros(2, np.float16), np.zeros(2, "M8[s]")])
+def test_arrays_that_mean_something_else(x):
+    refused(TypeError, lms.stage(lambda x: x), x, said="an array of numbers or bools")
+
+
+def test_any_layout_and_byte_order():
+    f, a = lms.stage(lambda x: x * 2), np.arange(6.0).reshape(2, 3)
+    for x in (a, np.asfortranarray(a), a[::-1, ::2], np.broadcast_to(a[0], (2, 3)), a.astype(">f8"), a.T, np.zeros((0, 2))):
+        np.testing.assert_array_equal(f(x), 2 * np.asarray(x, float))
+
+
+def test_a_function_that_holds_a_staged_value_does_not_leave():
+    with pytest.raises(lms.StagingError, match="holds a staged value"):
+        lms.stage(lambda x: lambda: x)(1.0)
