@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lms.backends.llvm import recursion
 from lms.core import primitives as p
 from lms.core.ir import Value
 from lms.core.primitives.record import Record
@@ -256,3 +257,11 @@ def test_text_is_the_same_in_every_run() -> None:
 def test_debug_lines(native: Callable[..., Any]) -> None:
     f = check(depth_program, native, (5,), debug=True)
     assert "!DILocation" in f.text
+
+
+def test_without_a_stack_of_our_own(native: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recursion.platform, "machine", lambda: "riscv64")
+    f = check(depth_program, native, (0,), (100,))
+    with pytest.raises(RecursionError):
+        f(1 << 40)
+    assert f(100) == (100,)
