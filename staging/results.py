@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lms.core.builder import current
-from lms.core.errors import StagingTypeError, here
+from lms.core.errors import LeakError, StagingTypeError, here
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Scalar, SumType, scalar_of
 
@@ -19,6 +19,7 @@ from . import trees
 from .annotations import Annotation, staged_type
 from .arguments import NOTHING, Later, Now, class_hints, trees_path
 from .joins import describe, scalar_like
+from .reach import reaches
 from .records import record_type
 from .rep import Rep, lift_value
 
