@@ -81,7 +81,7 @@ def collect(out: Any, wanted: Any, name: str) -> tuple[list[Value], Any]:
             values.append(lift_value(x))
             return Later(values[-1].type)
         if reaches(x):
-            raise LeakError(f"{path} of {name} is {describe(x)} that holds a staged value, which does not outlive the call", here(),
+            raise LeakError(f"{path} of {name} is {describe(x)} that holds a staged value, which ends with the call", here(),
                             fix="return the value itself")
         return Now(type(x), x)
 
