@@ -13,7 +13,7 @@ import numpy as np
 import lms
 from lms import Array, Rep, f64
 
-Number = tuple  # (real, imaginary), each staged or known now
+Number = tuple[f64, f64]  # real and imaginary part
 
 
 def times(w: complex, z: Number) -> Number:
@@ -30,7 +30,7 @@ def times(w: complex, z: Number) -> Number:
     return w.real * re - w.imag * im, w.real * im + w.imag * re
 
 
-def transform(xs: list) -> list:
+def transform(xs: list[Number]) -> list[Number]:
     """The discrete Fourier transform of a list whose length is a power of two."""
     n = len(xs)
     if n == 1:

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from lms.core.errors import SpecializationWarning, StagingError
-from lms.core.types import bool_, c64, c128, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64
 from lms.staging import ops, random
 from lms.staging.annotations import dims
 from lms.staging.calls import print_now, py_call
@@ -19,15 +18,30 @@ from .derivatives import derivative, grad, hessian, hvp, jacobian, jvp, value_an
 from .specialization import Specialization
 
 if TYPE_CHECKING:
-    # To a type checker a staged function has the types of its unstaged self.
-    from typing import Annotated, TypeVar
+    # To a type checker a staged function has the types of its unstaged self: `Rep[T]` is `T`, and the types of the next
+    # stage accept what Python and NumPy pass for them.
+    from typing import Annotated, Any, TypeAlias, TypeVar
+    from typing import Annotated as Array
 
     _T = TypeVar("_T")
     Rep = Annotated[_T, "staged"]
     Static = Annotated[_T, "known now"]
     Mut = Annotated[_T, "written to"]
-    Array = Annotated
+    bool_: TypeAlias = Any
+    i8: TypeAlias = Any
+    i16: TypeAlias = Any
+    i32: TypeAlias = Any
+    i64: TypeAlias = Any
+    u8: TypeAlias = Any
+    u16: TypeAlias = Any
+    u32: TypeAlias = Any
+    u64: TypeAlias = Any
+    f32: TypeAlias = Any
+    f64: TypeAlias = Any
+    c64: TypeAlias = Any
+    c128: TypeAlias = Any
 else:
+    from lms.core.types import bool_, c64, c128, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64
     from lms.staging.annotations import Array, Mut, Static
     from lms.staging.rep import Rep
 

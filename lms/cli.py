@@ -125,9 +125,10 @@ def _statics(texts: Sequence[str]) -> dict[str, Any]:
 
 def _compile(options: argparse.Namespace) -> None:
     function = _load(options.function)
-    from lms import api
+    from lms.api import stage
+    from lms.derivatives import grad
 
-    staged = api.grad(function) if options.grad else function if hasattr(function, "specialize") else api.stage(function)
+    staged = grad(function) if options.grad else function if hasattr(function, "specialize") else stage(function)
     specialization = staged.specialize(**_statics(options.statics))
     emit = options.emit
     text = specialization.graph(emit) if emit in ("dot", "svg", "html") else getattr(specialization, emit)
@@ -149,7 +150,7 @@ def _cache(options: argparse.Namespace) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> None:
-    import llvmlite.binding as llvm  # type: ignore[import-untyped]  # llvmlite ships no types
+    import llvmlite.binding as llvm
     import numpy
     import scipy  # type: ignore[import-untyped, unused-ignore]  # SciPy ships no types
 

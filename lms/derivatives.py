@@ -70,7 +70,7 @@ def _derived(make: Callable[..., Any], inside: Callable[..., Any], f: Callable[.
     return Derived(make, s, settings, inside(s, **settings), s.signature.returning(f"{make.__name__}({s.signature.name})"))
 
 
-def grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, has_aux: bool = False) -> Staged[..., Any]:
     """The gradient of a function whose result is one float, as a staged function.
 
     `argnums` says by which arguments: numbers or names, one or several. The gradient is a container like the argument, with
@@ -83,7 +83,7 @@ def grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, ha
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0,
-                   has_aux: bool = False) -> Callable[..., Any]:
+                   has_aux: bool = False) -> Staged[..., Any]:
     """As `grad`, but gives the value too: (value, gradient), or ((value, something else), gradient)."""
     settings = {"argnums": argnums, "has_aux": has_aux}
     return _derived(value_and_grad, ad.value_and_grad, f, settings)  # type: ignore[no-any-return]  # a callable

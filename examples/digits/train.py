@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+from curve import draw  # the example's own modules stand beside it
+from model import accuracy, epoch, initial, loss
+
+import lms
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-
-from curve import draw  # noqa: E402  # the example's own modules stand beside it
-from model import accuracy, epoch, initial, loss  # noqa: E402
 
 
 def load() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -92,8 +92,6 @@ def main() -> int:
     for path, text in written:
         path.write_text(text, encoding="utf-8")
     graph = out / "gradient.html"
-    import lms
-
     small = lms.grad(loss).specialize(params, images[:8], labels[:8])
     graph.write_text(small.graph("html"), encoding="utf-8")
     for path in (*(path for path, _ in written), graph):
