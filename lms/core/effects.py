@@ -12,7 +12,7 @@ from functools import reduce
 
 from . import primitives as p
 from .ir import Block, Function, Node, Program, Value
-from .types import ArrayType, SumType, Type
+from .types import ArrayType, Scalar, SumType, Type
 
 Root = Value | str
 Roots = frozenset[Root]
@@ -61,6 +61,13 @@ def record_root(t: SumType) -> str:
     return f"record {t.name}"
 
 
+def _scalars(values: tuple[Value, ...]) -> bool:
+    for v in values:  # most nodes are asked, many times
+        if v.type.__class__ is not Scalar:
+            return False
+    return True
+
+
 @dataclass(slots=True)
 class _Summary:
     """A function seen from its callers: roots of its results and its access, in terms of its own parameters."""
@@ -78,6 +85,7 @@ class Effects:
         self._held: dict[str, Roots] = {}  # what was put into records of each sum type
         self._summaries = {name: _Summary((NONE,) * len(f.body.results), NO_ACCESS) for name, f in program.functions.items()}
         self._access: dict[Node, Access] = {}
+        self._readings: dict[Roots, Access] = {NONE: NO_ACCESS}
         self._block_access: dict[Block, Access] = {}
         self._asked: set[str] = set()  # the functions whose summaries somebody has used
         self._changed = True
@@ -171,8 +179,10 @@ class Effects:
 
     def _plain(self, node: Node) -> Access:
         e = node.op.effect
-        if e is p.PURE and not any(isinstance(v.type, ArrayType | SumType) for v in (*node.operands, *node.results)):
+        if e is p.PURE and _scalars(node.results) and _scalars(node.operands):
             return NO_ACCESS
+        if node.op is p.array.load and isinstance(node.operands[0].type, ArrayType) and _scalars(node.results):
+            return self._reading(self.roots(node.operands[0]))
         reads: Roots = NONE
         for k, v in enumerate(node.operands):
             if k not in e.writes and k not in e.accumulates and k not in e.unread and k != e.view:
@@ -190,6 +200,12 @@ class Effects:
             reads = NONE
         access = Access(reads, self._union(node, e.writes), self._union(node, e.accumulates), e.raises, e.io)
         return access if access != NO_ACCESS else NO_ACCESS
+
+    def _reading(self, roots: Roots) -> Access:
+        found = self._readings.get(roots)
+        if found is None:
+            found = self._readings[roots] = Access(roots)
+        return found
 
     def _union(self, node: Node, positions: tuple[int, ...]) -> Roots:
         out: Roots = NONE

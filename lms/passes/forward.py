@@ -57,7 +57,8 @@ class _Forwarding:
         changes: Roots = self.effects.of(node).changes
         if node.blocks:
             loop = node.op in (c.for_, c.while_)
-            inside = {root: places for root, places in known.items() if not (loop and root in changes)}
+            touched = self.effects.of(node).reads | changes
+            inside = {root: known[root] for root in touched if root in known and not (loop and root in changes)}
             for inner in node.blocks:
                 self.block(inner, {root: dict(places) for root, places in inside.items()} if inside else {})
         for root in changes:
