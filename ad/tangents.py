@@ -58,6 +58,8 @@ def _zero_array_of_records(b: Builder, like: Value, t: ArrayType, sizes: tuple[V
     tangent = tangent_type(t.dtype)
     (size,) = sizes  # arrays of records are residual memory: one axis
     out = b.emit1(p.array.empty, size, dims=t.dims, dtype=tangent)
+    if like.node is not None and like.node.op is p.array.empty:
+        return out  # nothing is in it yet
     with b.reify([i64], ["i"]) as body:
         (i,) = body.params
         b.emit(p.array.store, out, zero(b, b.emit1(p.array.load, like, i)), i)
