@@ -22,6 +22,7 @@ from lms.passes.scalars import Scalars
 from lms.passes.version import Version
 from lms.pipeline import pipeline
 from tests.passes.generate import Generator
+from tests.passes.generate_arrays import ArrayGenerator
 from tests.passes.programs import outcome, same
 
 ALONE: list[Pass] = [Fold(), Cse(), Bounds(), Licm(), Dce(), Scalars(), FuseLoops(), Forward(), Version(), Reuse(), Lower()]
@@ -62,3 +63,22 @@ def test_a_pass_finds_all_it_looks_for_at_once(step: Pass) -> None:
         size = len(str(prog))
         if step.name != "fold":
             assert len(str(step.run(clone(prog)))) == size
+
+
+@pytest.mark.parametrize("seeds", [FEW, pytest.param(MANY, marks=pytest.mark.fuzz)], ids=["few", "many"])
+def test_operations_on_whole_arrays_keep_their_meaning(seeds: range) -> None:
+    for seed in seeds:
+        g = ArrayGenerator(seed)
+        prog = g.program()
+        low = Lower().run(clone(prog))
+        verify_lowered(low, after=f"lower, seed {seed}")
+        new = clone(prog)
+        for step in pipeline():
+            new = step.run(new)
+            verify(new, after=f"{step.name}, seed {seed}")
+        for _ in range(2):
+            args = g.arguments()
+            expected = outcome(prog, args)
+            assert isinstance(expected, list)
+            same(expected, outcome(low, args))
+            same(expected, outcome(new, args))
