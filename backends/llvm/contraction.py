@@ -12,12 +12,13 @@ from functools import partial
 from math import prod
 
 from lms.core import primitives as p
+from lms.core.errors import Span
 from lms.core.ir import Node
 from lms.core.types import ArrayType, Scalar
 
 from . import blas
 from .arrays import add, multiply, offset, plus, strides, times
-from .control import counted
+from .control import ITERATION, charge, counted, poll
 from .values import Complex, V, literal, parts
 from .writer import FAST, Writer, rule
 
@@ -61,7 +62,7 @@ def _contract_into(w: Writer, node: Node) -> None:
     known = all(_known(n) for n in size.values()) and prod(int(n) for n in size.values()) <= SMALL
     kernel = dtype.name in blas.LETTER and not alone and bool(sums) and bool(rows or columns) and not known
     if not kernel:
-        _loops(w, c, a, b, size, out, [*sums, *alone], node.attrs["accumulate"])
+        _loops(w, c, a, b, size, out, [*sums, *alone], node)
         return
     inner = (rows[-1:], columns[-1:], sums[-1:])
     m, n, k = (x[0] if x else None for x in inner)
@@ -71,7 +72,7 @@ def _contract_into(w: Writer, node: Node) -> None:
     if more:  # several sums: the first kernel call may not be the only one
         beta = True
         if not node.attrs["accumulate"]:
-            _zero(w, c, size, out)
+            _zero(w, c, size, out, node.span)
 
     def body(index: Sequence[tuple[str, str]]) -> None:
         at = [x.at(w, x.data, index) for x in (c, a, b)]
@@ -89,7 +90,7 @@ def _contract_into(w: Writer, node: Node) -> None:
             _call_blas(w, "gemm", dtype, [size[x or ""] for x in (m, n, k)],
                        [(at[0], steps(c, m, n)), (at[1], steps(a, m, k)), (at[2], steps(b, k, n))], beta)
 
-    _nest(w, [(x, size[x]) for x in [*outer, *more]], body)
+    _nest(w, [(x, size[x]) for x in [*outer, *more]], body, node.span)
 
 
 def _known(n: str) -> bool:
@@ -97,35 +98,40 @@ def _known(n: str) -> bool:
 
 
 def _nest(w: Writer, letters: Sequence[tuple[str, str]], body: Callable[[Sequence[tuple[str, str]]], None],
-          index: Sequence[tuple[str, str]] = ()) -> None:
-    """Nested loops over letters."""
+          span: Span | None, index: Sequence[tuple[str, str]] = ()) -> None:
+    """Nested loops over letters. The outermost polls, unless all sizes are known: then it is short."""
     if not letters:
         body(index)
         return
     (letter, high), *rest = letters
 
     def run(i: str, _: list[str]) -> list[str]:
-        _nest(w, rest, body, [*index, (letter, i)])
+        _nest(w, rest, body, span, [*index, (letter, i)])
         return []
 
-    counted(w, "0", high, [], [], run)
+    def tail() -> None:
+        charge(w, str(ITERATION))
+        poll(w, span)
+
+    polls = w.module.options.poll and not index and len(letters) > 1 and not all(_known(n) for _, n in letters)
+    counted(w, "0", high, [], [], run, tail if polls else None)
 
 
-def _zero(w: Writer, c: _Operand, size: dict[str, str], out: str) -> None:
+def _zero(w: Writer, c: _Operand, size: dict[str, str], out: str, span: Span | None) -> None:
     t = c.t.dtype
     assert isinstance(t, Scalar)
-    _nest(w, [(x, size[x]) for x in out], lambda index: w.store(t, literal(0, t), c.at(w, c.data, index), c.meta))
+    _nest(w, [(x, size[x]) for x in out], lambda index: w.store(t, literal(0, t), c.at(w, c.data, index), c.meta), span)
 
 
 def _loops(w: Writer, c: _Operand, a: _Operand, b: _Operand, size: dict[str, str], out: str, sums: list[str],
-           accumulate: bool) -> None:
+           node: Node) -> None:
     """Any contraction. Where the result's last letter runs through memory and no sum does, it is the innermost loop."""
-    t = c.t.dtype
+    t, accumulate = c.t.dtype, node.attrs["accumulate"]
     assert isinstance(t, Scalar)
     flags = FAST if t.is_float or t.is_complex else ""
     if sums and out and _unit(a, b, out[-1]) and not _unit(a, b, sums[-1]):
         if not accumulate:
-            _zero(w, c, size, out)
+            _zero(w, c, size, out, node.span)
 
         def update(index: Sequence[tuple[str, str]]) -> None:
             at = c.at(w, c.data, index)
@@ -134,7 +140,7 @@ def _loops(w: Writer, c: _Operand, a: _Operand, b: _Operand, size: dict[str, str
         def product(index: Sequence[tuple[str, str]]) -> V:
             return times(w, t, w.load(t, a.at(w, a.data, index), a.meta), w.load(t, b.at(w, b.data, index), b.meta), flags)
 
-        _nest(w, [(x, size[x]) for x in [*out[:-1], *sums, out[-1]]], update)
+        _nest(w, [(x, size[x]) for x in [*out[:-1], *sums, out[-1]]], update, node.span)
         return
 
     def element(index: Sequence[tuple[str, str]]) -> None:
@@ -152,7 +158,7 @@ def _loops(w: Writer, c: _Operand, a: _Operand, b: _Operand, size: dict[str, str
 
         return _value(t, counted(w, "0", size[rest[0]], parts(t), _registers(value), run))
 
-    _nest(w, [(x, size[x]) for x in out], element)
+    _nest(w, [(x, size[x]) for x in out], element, node.span)
 
 
 def _unit(a: _Operand, b: _Operand, letter: str) -> bool:
