@@ -31,7 +31,7 @@ from .elementwise import cast, check, select, truth
 from .joins import describe, is_weak, promote
 from .rep import Rep, Weak, lift_value, scalar
 from .table import ALWAYS, STAGED, holds_rep, stages
-from .tracer import tracer
+from .tracer import Tracer, tracer
 
 DEPTH = 1_024
 _depth: ContextVar[int] = ContextVar("lms_call_depth", default=0)
@@ -44,7 +44,7 @@ def staged_call(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     staged = None if isinstance(f, np.ufunc) and kwargs else _entry(f)
     if staged is not None and (f in ALWAYS or holds_rep(args, kwargs) or _holds_captured(args)):
         return staged(*args, **kwargs)
-    if _is_captured(owner := getattr(f, "__self__", None)):
+    if is_captured(owner := getattr(f, "__self__", None)):
         return getattr(Rep(lift_value(owner)), f.__name__)(*args, **kwargs)
     if (found := reach.impure(f)) is not None:
         raise StagingError(f"{found[0]}() runs now, once, and its result would be frozen into the program", here(), fix=found[1])
@@ -62,12 +62,12 @@ def staged_call(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
 
 
 def _holds_captured(args: Sequence[Any]) -> bool:
-    return any(map(_is_captured, args))
+    return any(map(is_captured, args))
 
 
-def _is_captured(x: Any) -> bool:
+def is_captured(x: Any) -> bool:
     """Whether `x` is an array that a global or a closure cell holds: an input of the program, although it exists now."""
-    return isinstance(x, np.ndarray) and any(d.held is x for d in tracer().dependencies.values())
+    return isinstance(x, np.ndarray) and isinstance(b := current(), Tracer) and any(d.held is x for d in b.dependencies.values())
 
 
 def _entry(f: Any) -> Callable[..., Any] | None:

@@ -12,17 +12,19 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from lms.core import primitives as p
 from lms.core.builder import current, staging
 from lms.core.errors import LmsError, Span, StagingError, here
 from lms.core.ir import Block, walk
 from lms.core.types import ArrayType, SumType
 
-from . import control, hygiene, iterables, loops, matching, messages, records, state
+from . import control, hygiene, iterables, loops, matching, messages, reach, records, state
 from .blocks import blocks, close_block, home, inside
-from .comprehensions import Gathering, once
+from .comprehensions import Gathering, as_array, once
 from .control import Branch, Choice, Dead, Logic, Site
-from .rep import Rep
+from .rep import Rep, lift_value
 
 
 class _Open(threading.local):
@@ -145,6 +147,12 @@ def call(f: Any, /, *args: Any, **kwargs: Any) -> Any:
         raise StagingError(f"`{f.__name__}` looks at a frame or at text, which staging rewrites", here(),
                            fix="name the variables")
     hygiene.check_call(f, args)
+    if any(isinstance(x, iterables.Later) for x in args) and reach.python_function(f) is None:
+        if f is len:
+            return args[0].count
+        args = tuple(as_array(x) if isinstance(x, iterables.Later) else x for x in args)
+        if f in (list, tuple):
+            return args[0]
     if _own_init(f):
         new = f.__new__(f)
         hygiene.made(new)
@@ -306,6 +314,13 @@ def home_() -> Block | None:
     return home(current()) if staging() else None
 
 
+def outside(x: Any) -> Any:
+    """A captured variable: one that holds an array is an input of the program."""
+    from .calls import is_captured
+
+    return Rep(lift_value(x)) if type(x) is np.ndarray and staging() and is_captured(x) else x
+
+
 class Runtime:
     """The names that rewritten code uses, and the sites of one function."""
 
@@ -329,6 +344,7 @@ class Runtime:
     logical_not = staticmethod(control.logical_not)
     contains = staticmethod(control.contains)
     identical = staticmethod(control.identical)
+    outside = staticmethod(outside)
     each = staticmethod(each)
     gathered = staticmethod(gathered)
     selects = staticmethod(selects)

@@ -7,18 +7,19 @@ the new function has the old one's globals, closure cells, defaults and names.
 from __future__ import annotations
 
 import ast
+import builtins
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
-from types import CellType, CodeType, FunctionType, MethodType
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar, cast
 
 from lms.core.errors import Span, StagingError
 
 from .control import Site
 from .runtime import Runtime
-from .source_expressions import RUNTIME
+from .source_expressions import RUNTIME, call, put
 from .source_find import Definition, Found, find
 from .source_rewrite import Rewriter, refuse
 
@@ -51,7 +52,8 @@ def virtualize(function: F) -> F:
         return function
     if id(function.__code__) not in _rewritten:
         found = find(function)
-        _rewritten[id(function.__code__)] = function.__code__, None if found is None else _rewrite(function.__code__, found)
+        new = None if found is None else _rewrite(function.__code__, found, _outside(function))
+        _rewritten[id(function.__code__)] = function.__code__, new
     _, known = _rewritten[id(function.__code__)]
     return function if known is None else cast(F, _with_code(function, known))
 
@@ -77,7 +79,7 @@ def _with_code(f: FunctionType, new: _Rewritten) -> FunctionType:
     return g
 
 
-def _rewrite(code: CodeType, found: Found) -> _Rewritten:
+def _rewrite(code: CodeType, found: Found, outside: frozenset[str]) -> _Rewritten:
     node = copy.deepcopy(found.node)
     file = code.co_filename
     if isinstance(node, ast.AsyncFunctionDef):
@@ -95,6 +97,7 @@ def _rewrite(code: CodeType, found: Found) -> _Rewritten:
         rewriter.function(node)
         node.name = _INNER  # its own name means the user's global or cell, as in the old function
         body = node
+    body = _Outside(outside).visit(body)
     factory = ast.FunctionDef(_FACTORY, _parameters([RUNTIME, *code.co_freevars]), [body], [])
     factory.type_params = []  # type: ignore[attr-defined]  # from Python 3.12 on
     module = ast.fix_missing_locations(ast.copy_location(ast.Module([ast.copy_location(factory, node)], []), node))
@@ -104,6 +107,30 @@ def _rewrite(code: CodeType, found: Found) -> _Rewritten:
     new = _inner_code(outer, inner).replace(co_name=code.co_name, co_qualname=code.co_qualname)
     _remember(new)
     return _Rewritten(new, Runtime(file, sites))
+
+
+def _outside(f: FunctionType) -> frozenset[str]:
+    """The globals and free variables that may hold an array: what is no builtin, module, function or class now."""
+    fixed = (ModuleType, FunctionType, BuiltinFunctionType, type)
+    found = {name for name in _names(f.__code__) if not hasattr(builtins, name) and not isinstance(f.__globals__.get(name), fixed)}
+    return frozenset(found) | frozenset(f.__code__.co_freevars)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names(inner)
+
+
+class _Outside(ast.NodeTransformer):
+    """Reads of what the function captures: an array of now is an input of the program from its first use."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return put(node, call("outside", node)) if isinstance(node.ctx, ast.Load) and node.id in self.names else node
 
 
 _FUTURES = 0x1000000  # from __future__ import annotations

@@ -485,3 +485,36 @@ def test_any_layout_and_byte_order():
 def test_a_function_that_holds_a_staged_value_does_not_leave():
     with pytest.raises(lms.StagingError, match="holds a staged value"):
         lms.stage(lambda x: lambda: x)(1.0)
+
+W = np.arange(1.0, 4.0)
+
+
+def by_element(x):
+    return x * W[0] + W.sum()
+
+
+def by_operator(x):
+    return (W * 2).sum() * x + (W * x)[1]
+
+
+def by_loop(x):
+    s = 0.0
+    for w in W:
+        s += w * x
+    for i in range(len(W)):
+        s += W[i]
+    return s + W @ W
+
+
+def by_condition(x):
+    return x if W[0] > 5 else W.max() - x
+
+
+@pytest.mark.parametrize("f", [by_element, by_operator, by_loop, by_condition])
+def test_every_use_of_a_captured_array_sees_its_present_contents(f):
+    s = lms.stage(f)
+    for factor in (1.0, 10.0, 0.5):
+        W[:] = factor * np.arange(1.0, 4.0)
+        assert s(2.0) == f(2.0)
+    W[:] = np.arange(1.0, 4.0)
+    assert specializations(s) == 1
