@@ -13,7 +13,23 @@ from lms.core.types import ArrayType, Size, Type, c128, f64, i64
 from . import trees
 from .control import Site
 from .joins import is_weak
-from .state import Frame, Plan, Same, Slot, Undefined, Variable, join_slots, same, slot, stageable, taken, unlike, unlike_shapes
+from .state import (
+    Frame,
+    Maybe,
+    Plan,
+    Same,
+    Slot,
+    Undefined,
+    Variable,
+    join_slots,
+    one_sided,
+    same,
+    slot,
+    stageable,
+    taken,
+    unlike,
+    unlike_shapes,
+)
 
 
 class Carried:
@@ -64,12 +80,20 @@ class Carried:
 
     def settle(self, ends: dict[str, Any], body: Block) -> bool:
         """Compare with what the names are at the end of an iteration; whether the types hold. Else they have been widened."""
+        if self._sometimes_bound(ends):
+            return False
         new = {name: self._widen(v, ends[name]) for name, v in self.variables.items()}
         pairs = [pair for name, old in self.variables.items() for pair in zip(old.plans, new[name].plans, strict=True)]
         moves = [(a, b) for a, b in pairs if a != b]
         self.variables = new
         # where a literal has met nothing narrower than itself, it makes no difference that it could have adapted
         return not moves or all(_same_type(a, b) for a, b in moves) and not _adapts(body)
+
+    def _sometimes_bound(self, ends: dict[str, Any]) -> bool:
+        """Carry also the names that only some iterations bind, and whether one has."""
+        found = [name for name, x in ends.items() if isinstance(x, Maybe) and name not in self.variables]
+        self.variables.update((name, one_sided(name, ends[name])) for name in found)
+        return bool(found)
 
     def _widen(self, v: Variable, end: Any) -> Variable:
         places = self.site.where(v.name)
@@ -80,7 +104,8 @@ class Carried:
         if shape != v.shape:
             raise unlike_shapes(v.name, self.entry[v.name], end, places)
         written = trees.paths(shape, v.name)
-        befores = trees.flatten(self.entry[v.name])[0]
+        before = self.entry[v.name]
+        befores = [None] * len(leaves) if isinstance(before, Undefined) else trees.flatten(v.like(before))[0]
         return Variable(v.name, shape, tuple(self._widen_leaf(*each, places) for each in zip(
             written, v.plans, befores, leaves, strict=True)))
 

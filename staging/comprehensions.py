@@ -68,3 +68,9 @@ def _store(out: Rep, k: Rep, x: Rep) -> None:
 def once(item: Any) -> Iterator[Any]:
     """The one item that stands for all."""
     yield item
+
+
+def as_array(source: iterables.Later) -> Any:
+    """What exists later, as an array: for functions that know nothing else of that kind."""
+    gathering = Gathering(source)
+    return gathering.close([gathering.item])

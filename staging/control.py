@@ -21,7 +21,7 @@ from .blocks import blocks, close_block, home, inside, open_block, splice, unwin
 from .joins import describe
 from .messages import operands_of, template
 from .rep import Rep
-from .state import Frame, Undefined, Variable, join_variable, taken
+from .state import HIDDEN, Frame, Undefined, Variable, has_left, join_variable, one_sided, taken
 
 
 class Dead(BaseException):  # not an Exception: the user's `except Exception` must not see it
@@ -111,7 +111,7 @@ class Branch:
         if not self.staged:
             return taken(frame, self.site.names)
         path = self.paths[-1]
-        path.exit = taken(frame, self.site.names)
+        path.ends = dict(zip(self.site.names, taken(frame, self.site.names), strict=True))
         close_block(self.b, path.block)
         if len(self.paths) == 1:
             return self.entry
@@ -131,9 +131,11 @@ class Path:
     """One way through a choice: its block, what the names are at its end, and whether it ends in an error."""
 
     block: Block
-    exit: tuple[Any, ...] = ()
+    ends: dict[str, Any] = field(default_factory=dict)
     dead: bool = False
 
+
+CHOICE = "choice"  # the name of an expression's value
 
 Names = tuple[str | Undefined, ...]
 Places = Callable[[str], tuple[Span | None, Span | None]]
@@ -143,20 +145,39 @@ def merge(b: Builder, test: Value, first: Path, second: Path, names: Names, wher
     """Emit the `if` of two closed paths; the values the names have after it. Names that are `Undefined` do not travel."""
     if first.dead or second.dead:
         return _merge_dead(b, test, first, second, names)
-    plans: list[Variable | Undefined] = [
-        name if isinstance(name, Undefined) else join_variable(name, x, y, where(name))
-        for name, x, y in zip(names, first.exit, second.exit, strict=True)]
+    plans = [name if isinstance(name, Undefined) else _join(name, first, second, where) for name in names]
     variables = [v for v in plans if isinstance(v, Variable)]
     for path in (first, second):
         with b.into(path.block):
-            ends = dict(zip(names, path.exit, strict=True))
-            path.block.results = tuple(v for x in variables for v in x.values(ends[x.name]))
+            path.block.results = tuple(v for x in variables for v in x.values(path.ends[x.name]))
     types = tuple(t for x in variables for t in x.types)
     results: Iterator[Value] = iter(())
     if types or first.block.nodes or second.block.nodes:
         results = iter(b.emit(p.control.if_, test, blocks=(first.block, second.block), types=types,
                               names=[x.label for x in variables for _ in x.types]))
     return tuple(x.rebuild(results) if isinstance(x, Variable) else x for x in plans)
+
+
+def _join(name: str, first: Path, second: Path, where: Places) -> Variable | Undefined:
+    """How a name travels. What is bound on a path that has returned, nobody reads, but for the result."""
+    x, y = first.ends[name], second.ends[name]
+    ways = has_left(first.ends), has_left(second.ends)
+    if not name.startswith(HIDDEN):
+        for path, way, mine, other in ((first, ways[0], x, y), (second, ways[1], y, x)):
+            if way and isinstance(mine, Undefined) and not isinstance(other, Undefined):
+                return join_variable(name, x, y, where(name), way)
+            if way == "returned" and not _agree(name, x, y, where) and not isinstance(other, Undefined):
+                path.ends[name] = Undefined(name)
+                return one_sided(name, other)
+    return join_variable(name, x, y, where(name))
+
+
+def _agree(name: str, x: Any, y: Any, where: Places) -> bool:
+    try:
+        join_variable(name, x, y, where(name))
+    except StagingTypeError:
+        return False
+    return True
 
 
 def _merge_dead(b: Builder, test: Value, first: Path, second: Path, names: Names) -> tuple[Any, ...]:
@@ -177,7 +198,7 @@ def _merge_dead(b: Builder, test: Value, first: Path, second: Path, names: Names
         with b.at(check.span):
             b.emit(p.control.check, ok, *check.operands[1:], **check.attrs)
     splice(b, goes_on.block)
-    return tuple(goes_on.exit)
+    return tuple(goes_on.ends.get(name, name) if isinstance(name, str) else name for name in names)
 
 
 def _only_check(block: Block) -> Node | None:
@@ -216,7 +237,7 @@ class Choice:
     def side(self, x: Any) -> Any:
         """The value of the side that was just evaluated."""
         if self.staged:
-            self.paths[-1].exit = (x,)
+            self.paths[-1].ends = {CHOICE: x}
             close_block(current(), self.paths[-1].block)
         return x
 
@@ -226,7 +247,7 @@ class Choice:
         b = current()
         with b.at(self.span):
             first, second = self.paths
-            (value,) = merge(b, self.test.value, first, second, ("choice",), lambda _: (self.span, self.span))
+            (value,) = merge(b, self.test.value, first, second, (CHOICE,), lambda _: (self.span, self.span))
         return value
 
 
@@ -260,9 +281,9 @@ class Logic:
                     return self.left if right is self.both else right
                 return Rep(b.emit1(p.scalar.and_ if self.both else p.scalar.or_, self.test.value, right.value))
             close_block(b, self.block)
-            mine, other = Path(self.block, (right,)), Path(_empty(b), (self.left,))
+            mine, other = Path(self.block, {CHOICE: right}), Path(_empty(b), {CHOICE: self.left})
             first, second = (mine, other) if self.both else (other, mine)
-            (value,) = merge(b, self.test.value, first, second, ("choice",), lambda _: (self.span, self.span))
+            (value,) = merge(b, self.test.value, first, second, (CHOICE,), lambda _: (self.span, self.span))
         return value
 
 

@@ -85,9 +85,9 @@ def assigns_global(name: str) -> None:
                            fix="return the new value, or pass a `Mut` array")
 
 
-def assigns_nonlocal(name: str, where: Block | None) -> None:
-    """A variable of the function around is about to be assigned; it lives in the block `where`."""
-    if staging() and where is not home(current()):
+def assigns_nonlocal(name: str, where: Block | None, here_: Block | None) -> None:
+    """A variable of the function around, which lives in the block `where`, is about to be assigned by a call made in `here_`."""
+    if staging() and where is not here_:
         raise StagingError(f"{name!r} belongs to a function around and is assigned in a block that runs later", here(),
                            fix="return the new value and assign it where the variable is")
 

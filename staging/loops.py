@@ -24,7 +24,7 @@ from .carried import Carried
 from .control import Dead, Site, truth
 from .iterables import Later, Range, Unrolled, counter, index_value, later
 from .rep import Rep, lift_value
-from .state import HIDDEN, Frame, Maybe, Same, Slot, Undefined, Variable, reachable, slot, stageable, taken
+from .state import HIDDEN, Frame, Maybe, Slot, Undefined, Variable, one_sided, taken
 
 UNROLL_LIMIT = 1024
 NODE_LIMIT = 100_000
@@ -126,9 +126,9 @@ class Loop:
         """Names that are first bound in the loop and read after it: they start as a zero that nobody reads."""
         born: dict[str, Variable] = {}
         for name, end in ends.items():
-            if isinstance(self.carried.entry[name], Undefined) and name in self.site.live and not isinstance(end, Undefined):
-                leaves, shape = trees.flatten(end)
-                born[name] = Variable(name, shape, tuple(reachable(slot(x)) if stageable(x) else Same(x) for x in leaves))
+            new = isinstance(self.carried.entry[name], Undefined) and name not in self.carried.variables
+            if new and name in self.site.live and not isinstance(end, Undefined):
+                born[name] = one_sided(name, end)
         return born
 
     def complete(self, names: dict[str, Variable], ends: dict[str, Any]) -> list[Value]:
@@ -148,7 +148,7 @@ class Loop:
         found = dict(self.carried.entry)
         for name, v in names.items():
             x = v.rebuild(values)
-            surely = not isinstance(self.carried.entry[name], Undefined) or name.startswith(HIDDEN)
+            surely = not isinstance(self.carried.entry[name], Undefined) or name.startswith(HIDDEN) or isinstance(x, Maybe)
             found[name] = x if surely or (flag := ran()) is True else Maybe(x, flag)
         for name, x in ends.items():
             if isinstance(x, Undefined) and x.notes:

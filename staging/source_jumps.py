@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from . import source_names as names
-from .state import RESULT
-
-RETURNED = "_lms_returned"
+from .state import JUMPS, RESULT, RETURNED
 
 _OPAQUE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -157,7 +155,7 @@ class Lowering:
         if isinstance(s, ast.While) and any(isinstance(n, ast.NamedExpr) for n in names.walk_here([s.test])):
             s = _test_inside(s)
         k = next(self.number)
-        mine = _Loop(f"_lms_broke{k}", f"_lms_continued{k}")
+        mine = _Loop(*(f"{jump}{k}" for jump in JUMPS))
         ways_out = [mine.broke] if jumps(s.body, ast.Break) else []
         ways_out += [RETURNED] if jumps(s.body, ast.Return) else []
         after = self.block(s.orelse, outer)

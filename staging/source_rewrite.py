@@ -26,6 +26,7 @@ from .source_jumps import Lowering, any_of, at
 from .source_match import Matches
 from .state import HIDDEN
 
+HERE = f"{HIDDEN}here"  # the block that a call runs in
 BLOCK_LIMIT = 17  # CPython allows 20 nested loops and `try`s in a function
 
 _REFUSED: dict[type[ast.AST], tuple[str, str]] = {
@@ -75,14 +76,17 @@ class Rewriter(Expressions):
         node.body = [*doc, *home, *self.block(body)]
 
     def _home(self, body: list[ast.stmt], mine: set[str]) -> list[ast.stmt]:
-        """Remember the block that variables live in which a function inside declares `nonlocal`."""
+        """Remember the block that variables live in which a function inside declares `nonlocal`, and that of the call."""
         inner = {x for n in ast.walk(ast.Module(body, [])) if isinstance(n, ast.Nonlocal) for x in n.names} & mine
         self.homes = {name: home for name, home in self.homes.items() if name not in mine}
-        if not inner:
-            return []
-        home = f"{HIDDEN}home{next(self.numbers)}"
-        self.homes.update(dict.fromkeys(inner, home))
-        return [at(body[0], ast.Assign([ast.Name(home, ast.Store())], call("home")))]
+        out: list[ast.stmt] = []
+        if inner:
+            home = f"{HIDDEN}home{next(self.numbers)}"
+            self.homes.update(dict.fromkeys(inner, home))
+            out.append(at(body[0], ast.Assign([ast.Name(home, ast.Store())], call("home"))))
+        if self.nonlocals:
+            out.append(at(body[0], ast.Assign([ast.Name(HERE, ast.Store())], call("home"))))
+        return out
 
     def inner(self, bound: names.Names) -> Rewriter:
         """A rewriter for a function inside, which sees what this one sees but `bound`."""
@@ -242,7 +246,7 @@ class Rewriter(Expressions):
             elif name in self.nonlocals:
                 home = self.homes.get(name)
                 where = ast.Constant(None) if home is None else ast.Name(home, ast.Load())
-                out.append(at(s, ast.Expr(call("assigns_nonlocal", ast.Constant(name), where))))
+                out.append(at(s, ast.Expr(call("assigns_nonlocal", ast.Constant(name), where, ast.Name(HERE, ast.Load())))))
         return out
 
     def visit_FunctionDef(self, s: ast.FunctionDef) -> ast.stmt:

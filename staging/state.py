@@ -22,6 +22,8 @@ from .rep import Rep, Weak, lift, lift_value
 
 HIDDEN = "_lms_"
 RESULT = "_lms_result"
+RETURNED = "_lms_returned"
+JUMPS = ("_lms_broke", "_lms_continued")
 """How the names begin that the rewriting adds: flags and result slots, which may be undefined where nobody reads them."""
 
 Frame = Mapping[str, Any]
@@ -147,9 +149,6 @@ def join(name: str, a: Any, b: Any, places: tuple[Span | None, Span | None]) -> 
     """How a leaf travels that is `a` on one path and `b` on the other. Raises `StagingTypeError` naming both lines."""
     if same(a, b):
         return Same(a)
-    if isinstance(a, Undefined) or isinstance(b, Undefined):
-        other = b if isinstance(a, Undefined) else a
-        return reachable(slot(other)) if stageable(other) else Same(other)
     if not (stageable(a) and stageable(b)):
         raise unlike(name, a, b, places)
     return join_slots(name, slot(a), slot(b), places, a, b)
@@ -288,15 +287,18 @@ class Variable:
                                             for plan in self.plans])
 
 
-def join_variable(name: str, a: Any, b: Any, places: tuple[Span | None, Span | None]) -> Variable | Undefined:
-    """How a name travels that is `a` on one path and `b` on the other."""
+def join_variable(name: str, a: Any, b: Any, places: tuple[Span | None, Span | None], left: str = "") -> Variable | Undefined:
+    """How a name travels that is `a` on one path and `b` on the other.
+
+    `left` says that a path on which the name is undefined has left: by `return`, so that nobody will ask; or by a jump, so that
+    the program knows whether the name is bound.
+    """
     gone_a, gone_b = isinstance(a, Undefined), isinstance(b, Undefined)
+    if gone_a and gone_b or (gone_a or gone_b) and not (left or name.startswith(HIDDEN)):
+        return a if gone_a and a.notes else b if gone_b and b.notes else Undefined(name, _paths(a, b, places))
     if gone_a or gone_b:
-        if gone_a and gone_b or not name.startswith(HIDDEN):
-            return a if gone_a and a.notes else b if gone_b and b.notes else Undefined(name, _paths(a, b, places))
-        leaves, shape = trees.flatten(b if gone_a else a)
-        gone = a if gone_a else b
-        return Variable(name, shape, tuple(join(name, *((gone, x) if gone_a else (x, gone)), places) for x in leaves))
+        other = b if gone_a else a
+        return one_sided(name, surely(other) if left == "jumped" else other)
     if isinstance(a, Maybe) or isinstance(b, Maybe):
         a, b = surely(a), surely(b)
     if (t := common_record(a, b)) is not None:
@@ -307,6 +309,19 @@ def join_variable(name: str, a: Any, b: Any, places: tuple[Span | None, Span | N
         raise unlike_shapes(name, a, b, places)
     written = list(trees.paths(shape, name))
     return Variable(name, shape, tuple(join(path, x, y, places) for path, x, y in zip(written, xs, ys, strict=True)))
+
+
+def one_sided(name: str, x: Any) -> Variable:
+    """How a name travels that is `x` on one path, and a zero that nobody reads on the other."""
+    leaves, shape = trees.flatten(x)
+    return Variable(name, shape, tuple(reachable(slot(leaf)) if stageable(leaf) else Same(leaf) for leaf in leaves))
+
+
+def has_left(ends: Mapping[str, Any]) -> str:
+    """How a path has left, if it surely has: `returned`, `jumped`, or not."""
+    if ends.get(RETURNED) is True:
+        return "returned"
+    return "jumped" if any(x is True and name.startswith(JUMPS) for name, x in ends.items()) else ""
 
 
 def _paths(a: Any, b: Any, places: tuple[Span | None, Span | None]) -> Notes:

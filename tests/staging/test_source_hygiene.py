@@ -215,6 +215,25 @@ def test_a_closure_may_count_in_its_own_block():
     agrees(f, (2.0,))
 
 
+def test_a_closure_may_count_in_blocks_of_its_own():
+    def f(n: Rep[i64]):
+        total = 0
+
+        def add(v):
+            nonlocal total
+            if v > 2:
+                total += v
+            for i in range(n):
+                total += i
+            return total
+
+        for i in (1, 2, 3, 4):
+            add(i + n)
+        return total
+
+    agrees(f, (0,), (1,), (4,))
+
+
 def test_arrays_are_changed_later():
     def f(a: Mut[Array[f64, "n"]], n: Rep[i64]):
         parts = {"a": a}

@@ -387,6 +387,61 @@ def test_a_loop_without_exits_taken_is_a_for():
     agrees(f, (3, False))
 
 
+def test_what_a_path_that_has_left_does_not_bind():
+    def returns(x: Array[f64, "n"]):
+        s = 0.0
+        for v in x:
+            if v < 0:
+                if v < -5:
+                    return v
+                t = -v
+            else:
+                t = v * 2
+            s += t
+        return s
+
+    def mixed(x: Rep[f64]):
+        kind = None
+        if x > 0:
+            if x > 3:
+                return x
+            kind = 1.5
+        else:
+            kind = 2.5
+        return kind * 2
+
+    def tries(x: Rep[f64]):
+        try:
+            if x > 0:
+                return x
+            y = 2.0
+        finally:
+            z = 1.0
+        return y + z
+
+    agrees(returns, *VECTORS, (np.array([1.0, -1.0, -7.0, 2.0]),))
+    agrees(mixed, (1.0,), (5.0,), (-1.0,))
+    agrees(tries, (1.0,), (-1.0,))
+
+
+def test_what_a_jump_leaves_unbound_is_found_out_later():
+    def f(x: Array[f64, "n"]):
+        s = 0.0
+        for v in x:
+            if v > 2:
+                if v > 10:
+                    continue
+                t = v
+            else:
+                if v < -1.5:
+                    break
+                t = -v
+            s += t
+        return s, t
+
+    agrees(f, *VECTORS, (np.array([11.0, 12.0]),), (np.array([11.0, 4.0, 12.0]),), (np.array([-2.0, 4.0]),))
+
+
 # ---------------------------------------------------------------------------------------- what is carried
 
 
@@ -462,6 +517,26 @@ def test_read_in_one_iteration_what_the_last_one_wrote():
         return gaps
 
     agrees(f, *VECTORS)
+
+
+def test_loops_in_a_row_share_their_variables():
+    def f(x: Array[f64, "n"]):
+        for i, v in enumerate(x):
+            t = i * v
+        for v in x[1:]:
+            t = v + 1
+        if len(x) > 0:
+            t = t * 2
+        return v, t
+
+    agrees(f, *VECTORS)
+
+
+def test_ranges_of_later_in_calls():
+    def f(n: Rep[i64]):
+        return sum(range(n)), len(range(2, n)), sum([i * i for i in range(n)]), np.sum(range(n)), sum(list(range(n)))
+
+    agrees(f, *COUNTS)
 
 
 # ------------------------------------------------------------------------------------------------- errors
