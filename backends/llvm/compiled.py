@@ -16,7 +16,7 @@ from .emit import declaration
 from .entry import entry_text
 from .leaves import Parameters
 from .merge import merge
-from .native import LAYOUT_HOLDS, NativeCallable, capsule_pointer, set_entries
+from .native import LAYOUT_HOLDS, Choosy, NativeCallable, capsule_pointer, set_entries
 
 EXPORTS = ("lms_entry", "lms_here")
 _SPECIAL = {"lms_psi": ("scipy.special.cython_special", "__pyx_fuse_1psi")}
@@ -46,8 +46,8 @@ class CompiledFunction(NativeCallable):
         words[:] = [*map(id, callbacks), sites.number]
         strict = _Strict()
         self._inner = lambda args: strict(*args)
-        set_entries(strict, [self.entry], self.keepalive, choosy=False)
-        set_entries(self, [self.entry], self.keepalive, choosy=False)
+        set_entries(strict, [self.entry], self.keepalive, choosy=Choosy.NO)
+        set_entries(self, [self.entry], self.keepalive, choosy=Choosy.NO)
 
     @property
     def entry(self) -> int:

@@ -15,7 +15,7 @@ from lms.core.types import ArrayType, Dim, Scalar, Size, SumType, Type
 
 from .abi import CONTEXT, VALUES, Module, offsets
 from .dims import Bind, equations
-from .native import CHOOSY_AT, Layout
+from .native import CHOOSY_AT, Choosy, Layout
 
 HERE = {"fail": 0, "box": 8, "done": 16, "module": 24}  # byte offsets in `lms_here`
 BUSY = 16384  # elements in the arguments from which on a call that loops gives up the GIL at once
@@ -147,14 +147,18 @@ class _Entry:
         else:
             for symbol in filter(None, (python_class, numpy_class)):
                 cases.append((symbol, lambda: self.parts(at, arg, f"i{real.bits}", real.bits, count)))
-        self.switch(kind, cases)
+        self.switch(kind, cases, numpy_class if python_class else "")
 
-    def switch(self, kind: str, cases: Sequence[tuple[str, Callable[[], None]]]) -> None:
+    def switch(self, kind: str, cases: Sequence[tuple[str, Callable[[], None]]], weaker: str) -> None:
+        """The case of the argument's type; `weaker` is a type that is taken only where the caller is not choosy about numbers."""
         done = self.label()
         for number, (symbol, unpack) in enumerate(cases):
             hit = self.label()
             miss = self.label() if number + 1 < len(cases) else "slow"
-            self.line(f"br i1 {self.value(f'icmp eq ptr {kind}, {symbol}')}, label %{hit}, label %{miss}")
+            same = self.value(f"icmp eq ptr {kind}, {symbol}")
+            if symbol == weaker:
+                same = self.value(f"and i1 {same}, %any")
+            self.line(f"br i1 {same}, label %{hit}, label %{miss}")
             self.start(hit)
             unpack()
             self.line(f"br label %{done}")
@@ -217,7 +221,7 @@ class _Entry:
 
     # --------------------------------------------------------------------------------- sizes and overlap
 
-    def sizes(self, choosy: str) -> None:
+    def sizes(self) -> None:
         symbols: dict[str, str] = {}
         single = "false"
         for e in equations(self.module.params):
@@ -236,7 +240,7 @@ class _Entry:
                 self.demand(self.value(f"icmp sge i64 {have}, 0"))
             symbols[e.symbol] = have
         if single != "false":
-            self.demand(self.value(f"xor i1 {self.value(f'and i1 {single}, {choosy}')}, true"))
+            self.demand(self.value(f"xor i1 {self.value(f'and i1 {single}, %sizes')}, true"))
 
     def size(self, size: Size, symbols: dict[str, str]) -> str:
         if not isinstance(size, Dim):
@@ -425,13 +429,16 @@ class _Entry:
         count = self.value(f"and i64 %nargsf, {_LIMIT}")
         enough = self.value(f"icmp eq i64 {count}, {len(module.params)}")
         self.demand(self.value(f"and i1 {enough}, {self.value('icmp eq ptr %kwnames, null')}"))
-        choosy = self.value(f"icmp ne i64 {self.load('i64', '%self', CHOOSY_AT)}, 0")
+        choices = self.load("i64", "%self", CHOOSY_AT)
+        choosy = self.value(f"icmp ne i64 {choices}, 0")
+        self.line(f"%sizes = icmp ne i64 {self.value(f'and i64 {choices}, {Choosy.SIZES:d}')}, 0")
+        self.line(f"%any = icmp eq i64 {self.value(f'and i64 {choices}, {Choosy.NUMBERS:d}')}, 0")
         off = self.value(f"icmp ne i64 {self.load('i64', '@lms_suspended', 0)}, 0")
         self.demand(self.value(f"xor i1 {self.value(f'and i1 {choosy}, {off}')}, true"))
         self.demand(self.value("call i1 @lms_holds(ptr %self)"))
         for k, t in enumerate(module.params):
             self.argument(k, t)
-        self.sizes(choosy)
+        self.sizes()
         self.overlaps()
         self.run()
         self.box()

@@ -4,8 +4,9 @@
 vectorcall function. While it is null, a call runs the Python method `__call__` of the subclass: the slow path.
 `set_entries` puts generated code there: the fast path. The next word points to a table of entries for several types of
 arguments, ended by null: an entry hands what it does not recognise to the one after it, and the last to `__call__`.
-The third word says whether `__call__` would choose other code for an array with an axis of size 1. The fourth points to a
-table of guards: variables that must hold what they held when the code was made, else the call runs `__call__`.
+The third word says what entries must leave to `__call__`, which may choose other code for it. The fourth points to a table of
+guards: variables that must hold what they held when the code was made, else the call runs `__call__`. The fifth points to
+fronts (`front.py`), for calls with containers, static values and keywords.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from ctypes import c_char_p, c_int, c_ssize_t, c_uint, c_ulong, c_void_p, py_object
+from enum import IntFlag
 from importlib import import_module
 from types import CellType
 from typing import TYPE_CHECKING, Any
@@ -28,13 +30,15 @@ POINTER_AT = object.__basicsize__  # the vectorcall word follows the object head
 TABLE_AT = POINTER_AT + 8
 CHOOSY_AT = TABLE_AT + 8
 GUARDS_AT = CHOOSY_AT + 8
+FRONTS_AT = GUARDS_AT + 8
 
 
 class Layout:
     """Byte offsets of the fields that generated code reads, as on 64-bit CPython with NumPy 1.26 to 2.x."""
 
     type = 8
-    float_value = cell_content = 16
+    float_value = cell_content = size = 16
+    tuple_items = list_items = 24
     array_data, array_rank, array_dims, array_strides, array_descr, array_flags = 16, 24, 32, 40, 56, 64
     descr_byteorder, descr_number = 26, 28
 
@@ -47,8 +51,12 @@ def _layout_holds() -> bool:
     """Whether this interpreter and this NumPy lay their objects out as `Layout` says."""
     if POINTER_AT != 16 or ctypes.sizeof(c_void_p) != 8 or sys.byteorder != "little" or hasattr(sys, "pypy_version_info"):
         return False
-    number, cell = 1.5, CellType(np)
+    number, cell, pair, both = 1.5, CellType(np), (np, sys), [np, sys]
     if _word(cell, Layout.cell_content) != id(np):
+        return False
+    if (_word(pair, Layout.size, c_ssize_t) != 2 or _word(pair, Layout.tuple_items + 8) != id(sys)
+            or _word(both, Layout.size, c_ssize_t) != 2
+            or c_void_p.from_address(_word(both, Layout.list_items) + 8).value != id(sys)):
         return False
     if _word(number, Layout.type) != id(float) or _word(number, Layout.float_value, ctypes.c_double) != number:
         return False
@@ -119,7 +127,7 @@ _slots = (_Slot * 5)(
     _Slot(_TP_MEMBERS, ctypes.cast(_members, c_void_p)),
     _Slot(_TP_DOC, ctypes.cast(c_char_p(_doc), c_void_p)),
 )
-_spec = _Spec(b"lms.backends.llvm.native._Callable", POINTER_AT + 32, 0, _BASETYPE | _HAVE_VECTORCALL | _DEFAULT, _slots)
+_spec = _Spec(b"lms.backends.llvm.native._Callable", POINTER_AT + 40, 0, _BASETYPE | _HAVE_VECTORCALL | _DEFAULT, _slots)
 _from_spec = ctypes.pythonapi.PyType_FromSpec
 _from_spec.restype, _from_spec.argtypes = py_object, [ctypes.POINTER(_Spec)]
 
@@ -171,11 +179,19 @@ Guard = tuple["dict[str, Any] | CellType", str, object]
 """A namespace and a name in it, or a closure cell; and the object it must hold."""
 
 
-def set_entries(obj: NativeCallable, addresses: Sequence[int], keepalive: object, *, choosy: bool = True,
-                guards: Sequence[Guard] = ()) -> None:
+class Choosy(IntFlag):
+    """What the entries of an object leave to its `__call__`, which may have other code for it."""
+
+    NO = 0
+    SIZES = 1    # arrays where a symbolic size is 1: there may be code that broadcasts them
+    NUMBERS = 2  # NumPy's scalars of the types that Python has numbers for: their types are stronger
+    YES = 3
+
+
+def set_entries(obj: NativeCallable, addresses: Sequence[int], keepalive: object, *, choosy: Choosy = Choosy.YES,
+                guards: Sequence[Guard] = (), fronts: int = 0) -> None:
     """Let calls of `obj` try the code at these addresses in order; `obj` keeps `keepalive`, the code's owners.
 
-    A `choosy` object's entries leave arrays to `__call__` where a symbolic size is 1: it may have code that broadcasts them.
     Code that was entered before stays alive with it: another thread may still be inside.
     """
     table = (c_void_p * (len(addresses) + 1))(*addresses, None)
@@ -188,6 +204,7 @@ def set_entries(obj: NativeCallable, addresses: Sequence[int], keepalive: object
         c_void_p.from_address(id(obj) + TABLE_AT).value = ctypes.addressof(table)
         c_void_p.from_address(id(obj) + CHOOSY_AT).value = int(choosy)
         c_void_p.from_address(id(obj) + GUARDS_AT).value = ctypes.addressof(guarded) if guards else None
+        c_void_p.from_address(id(obj) + FRONTS_AT).value = fronts or None
         c_void_p.from_address(id(obj) + POINTER_AT).value = addresses[0] if addresses else None
 
 

@@ -6,6 +6,7 @@
     void lms_fail(ptr function, ptr context)                         sets the exception that `function` makes
     ptr  lms_ask(ptr function, ptr address)                          `function(address)`
     i32  lms_poll(ptr context)                                       see `poll.py`
+    ptr  lms_front(ptr self, ptr args, i64 nargsf, ptr kwnames)      see `front.py`
 
 An ndarray that takes over memory of a call holds it by a capsule whose destructor is here: it may outlive the code that made it.
 """
@@ -18,7 +19,7 @@ from functools import cache
 import numpy as np
 
 from . import cache as objects
-from . import jit, poll, vecmath
+from . import front_text, jit, poll, vecmath
 from .abi import BLOCK
 from .merge import merge
 from .native import GUARDS_AT, SUSPENDED, TABLE_AT, Layout, array_api
@@ -274,7 +275,8 @@ entry:
 """
 
 _CALL_NAME = "__call__"
-EXPORTS = ("lms_slow", "lms_holds", "lms_box_array", "lms_fail", "lms_ask", "lms_poll")
+_NEW_TUPLE, _NEW_OBJECT = tuple.__new__, object.__new__
+EXPORTS = ("lms_slow", "lms_holds", "lms_front", "lms_box_array", "lms_fail", "lms_ask", "lms_poll")
 # The spare recursion stack, which calls take and put back: one word of data.
 _stack = ctypes.c_void_p()
 
@@ -282,8 +284,9 @@ _stack = ctypes.c_void_p()
 @cache
 def _code() -> jit.Code:
     foreign = {"lms_numpy_new": array_api(_NEW), "lms_numpy_copy": array_api(_NEW_COPY), "lms_numpy_base": array_api(_SET_BASE),
-               "lms_call_name": id(_CALL_NAME), "lms_ndarray": id(np.ndarray)}
-    return objects.code(merge(_TEXT, poll.TEXT), EXPORTS, foreign.get)
+               "lms_call_name": id(_CALL_NAME), "lms_ndarray": id(np.ndarray), "lms_suspended": ctypes.addressof(SUSPENDED),
+               "lms_new_tuple": id(_NEW_TUPLE), "lms_new_object": id(_NEW_OBJECT)}
+    return objects.code(merge(_TEXT, front_text.TEXT, poll.TEXT), EXPORTS, foreign.get)
 
 
 @cache
