@@ -13,7 +13,7 @@ from typing import Any
 from lms.core import primitives as p
 from lms.core.errors import VerifyError
 from lms.core.ir import Function, Program, sum_types, walk
-from lms.core.types import ArrayType
+from lms.core.types import ArrayType, SumType
 
 from . import arrays, complexes, contraction, control, memory, records, recursion, scalar, sorting, vecmath
 from .abi import CALLBACKS, Module, offsets
@@ -56,7 +56,7 @@ def emit_module(program: Program, options: Options = _DEFAULT) -> Module:
     functions += [recursion.enter(program.functions[name]) for name in module.recursive]
     main = _main(module, Scopes(aliases, program.main, module.meta))
     text = "\n".join([*functions, main, *module.helpers.values()])
-    text += _runtime(module, any(f"@lms_{part}(" in text for part in ("new", "release", "detach")), bool(types))
+    text += _runtime(module, any(f"@lms_{part}(" in text for part in ("new", "release", "detach")), types)
     if module.functions:
         for line in vecmath.define(module.functions).splitlines():
             if line.startswith("declare "):
@@ -89,12 +89,12 @@ def _callees_first(program: Program) -> list[Function]:
     return sorted(program.functions.values(), key=lambda f: any(n.op is p.control.call for n in walk(f.body)))
 
 
-def _runtime(module: ModuleWriter, blocks: bool, nodes: bool) -> str:
-    text = memory.FREE + memory.finish(blocks, nodes, bool(module.recursive))
-    if blocks or nodes:
+def _runtime(module: ModuleWriter, blocks: bool, types: dict[str, SumType]) -> str:
+    text = memory.FREE + memory.finish(blocks, bool(types), bool(module.recursive))
+    if blocks or types:
         text += memory.BLOCKS
-    if nodes:
-        text += memory.NODES + records.tear_down(sum_types(module.program), module.kinds)
+    if types:
+        text += memory.NODES + records.tear_down(types, module.kinds)
     if module.recursive:
         text += recursion.runtime()
         module.declares.update(recursion.DECLARES)
@@ -104,6 +104,7 @@ def _runtime(module: ModuleWriter, blocks: bool, nodes: bool) -> str:
 
 def _function(module: ModuleWriter, function: Function, scopes: Scopes) -> str:
     w = Writer(module, function, scopes)
+    w.plan()
     registers = iter([f"%x{k}" for k in range(sum(len(parts(v.type)) for v in function.body.params))])
     params = ["ptr noalias %ctx"]
     sizes: dict[object, str] = {}

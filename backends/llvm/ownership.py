@@ -73,12 +73,14 @@ class Ownership:
         """Plan a block that owns some of its parameters; give the holders it uses."""
         mine: dict[Value, int] = dict.fromkeys(owned, -1)
         last: dict[Value, int] = {}
-        inside: dict[Node, set[Value]] = {}
+        inside: dict[int, set[Value]] = {}
         for v in mine:
             self._holders[v] = frozenset([v])
         for i, node in enumerate(block.nodes):
-            inside[node] = self._nested(node)
-            last.update(dict.fromkeys(inside[node].union(*map(self.holders, node.operands)), i))
+            if not _concerned(node):
+                continue
+            inside[i] = self._nested(node)
+            last.update(dict.fromkeys(inside[i].union(*map(self.holders, node.operands)), i))
             for k, v in enumerate(node.results):
                 if managed(v.type) and self._define(node, k, v):
                     mine[v] = i
@@ -87,10 +89,14 @@ class Ownership:
         for v in block.results:
             last.update(dict.fromkeys(self.holders(v), end))
         gone: set[Value] = set()
-        for i, node in enumerate(block.nodes):
-            moved = self._moves(node, {v for v in mine if last.get(v) == i} - inside[node]) if managed_operands(node) else {}
-            self.moved[node] = frozenset(moved)
-            gone.update(moved.values())
+        ending: dict[int, set[Value]] = {}
+        for v in mine:
+            ending.setdefault(last.get(v, end), set()).add(v)
+        for i, values in ending.items():
+            if i in inside:
+                moved = self._moves(block.nodes[i], values - inside[i])
+                self.moved[block.nodes[i]] = frozenset(moved)
+                gone.update(moved.values())
         retains = []
         for v in given:
             if v in mine and v not in gone:
@@ -152,8 +158,14 @@ class Ownership:
         return []
 
 
-def managed_operands(node: Node) -> bool:
-    return any(managed(v.type) for v in node.operands)
+def _concerned(node: Node) -> bool:
+    """Whether a node has to do with arrays or records at all: most have not."""
+    if node.blocks:
+        return True
+    for v in node.operands:
+        if type(v.type) is not Scalar:
+            return True
+    return any(type(v.type) is not Scalar for v in node.results)
 
 
 def _invariant(node: Node) -> frozenset[int]:
@@ -185,6 +197,8 @@ def _escaping(function: Function, borrowing: Borrowing) -> set[Value]:
     escaping: set[Value] = set(function.body.results)
     nodes = list(walk(function.body))
     for node in nodes:
+        if not _concerned(node):
+            continue
         known = borrowing.get(node.attrs["callee"], ()) if node.op is p.control.call else _LOCAL.get(node.op, ())
         escaping.update(v for k, v in enumerate(node.operands) if k not in known and isinstance(v.type, ArrayType))
         for block in node.blocks:

@@ -91,11 +91,13 @@ def returned(function: Function) -> str:
 
 
 class Writer:
-    """Fills one LLVM function. `env` holds the LLVM values of the program's values."""
+    """Fills one LLVM function. `env` holds the LLVM values of the program's values; `plan` comes before its nodes are written."""
+
+    ownership: Ownership
+    parallel: set[Node]
 
     def __init__(self, module: ModuleWriter, function: Function, scopes: Scopes) -> None:
         self.module, self.function, self.scopes = module, function, scopes
-        self.parallel = parallel_nodes(function, module.options.fastmath)
         self.serial = True  # whether the operation being written can never be part of a vector
         self.lines: list[str] = []
         self.allocas: list[str] = []
@@ -105,9 +107,13 @@ class Writer:
         self.sure = True  # nothing so far can fail
         self.arena = "null"  # the block of the small arrays that are not on the stack
         self.recursive = function.name in module.recursive
-        self.ownership = Ownership(function, self.recursive, module.borrowing)
         self._count = 0
         self._dbg = ""
+
+    def plan(self) -> None:
+        """Decide who owns what, and what can be part of a vector."""
+        self.ownership = Ownership(self.function, self.recursive, self.module.borrowing)
+        self.parallel = parallel_nodes(self.function, self.module.options.fastmath)
 
     # ------------------------------------------------------------------------------------------ instructions
 
