@@ -112,8 +112,9 @@ def _rewrite(code: CodeType, found: Found, outside: frozenset[str]) -> _Rewritte
 def _outside(f: FunctionType) -> frozenset[str]:
     """The globals and free variables that may hold an array: what is no builtin, module, function or class now."""
     fixed = (ModuleType, FunctionType, BuiltinFunctionType, type)
-    found = {name for name in _names(f.__code__) if not hasattr(builtins, name) and not isinstance(f.__globals__.get(name), fixed)}
-    return frozenset(found) | frozenset(f.__code__.co_freevars)
+    named = {name for name in _names(f.__code__) if not hasattr(builtins, name)}
+    found = frozenset(name for name in named if not isinstance(f.__globals__.get(name), fixed))
+    return found | frozenset(f.__code__.co_freevars)
 
 
 def _names(code: CodeType) -> Iterator[str]:
