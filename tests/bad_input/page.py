@@ -72,13 +72,19 @@ def attempt(file: Path, space: dict[str, Any]) -> tuple[BaseException | None, fl
     return None, time.perf_counter() - start
 
 
+def names(file: Path) -> dict[str, Any]:
+    """What an example begins with."""
+    space: dict[str, Any] = {"__name__": "example", "__file__": str(file)}
+    exec(PRELUDE, space)
+    return space
+
+
 def run(example: Example, folder: Path) -> Report:
     """Run an example twice and then its cure, which must not fail."""
     file, cure = folder / "example.py", folder / "cure.py"
     file.write_text(example.code, encoding="utf-8")
     cure.write_text(example.cure, encoding="utf-8")
-    space: dict[str, Any] = {"__name__": "example", "__file__": str(file)}
-    exec(PRELUDE, space)
+    space = names(file)
     first, seconds = attempt(file, space)
     second, again = attempt(file, space)
     assert first is not None, "nothing was raised"

@@ -81,3 +81,15 @@ def test_bad_input(title: str, tmp_path: Path, request: pytest.FixtureRequest) -
         page.write({title: report.message})
     else:
         assert report.message == example.message, "write the page by: python -m pytest tests/bad_input --update-golden"
+
+
+def test_equal_functions_in_two_files(tmp_path: Path) -> None:
+    said = []
+    for name in ("one", "other"):
+        file = tmp_path / name / "example.py"
+        file.parent.mkdir()
+        file.write_text(EXAMPLES["Reading past the end"].code, encoding="utf-8")
+        with pytest.raises(IndexError) as caught:
+            exec(compile(EXAMPLES["Reading past the end"].code, str(file), "exec"), page.names(file))
+        said.append(str(caught.value))
+    assert [str(tmp_path / name) in message for name, message in zip(("one", "other"), said, strict=True)] == [True, True], said
