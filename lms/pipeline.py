@@ -58,7 +58,10 @@ CLEANUP: tuple[Pass, ...] = (
 
 AFTER: tuple[Pass, ...] = (
     Inline(),
-    *SIMPLIFY,
+    Fold(),
+    Cse(),
+    Licm(),
+    Dce(),
     *LOWER,
     *CLEANUP,
 )
@@ -70,11 +73,10 @@ def simplify(program: Program) -> Program:
 
 
 def pipeline(differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boundscheck: bool = True) -> list[Pass]:
-    """All passes, with those that differentiate in their place."""
+    """All passes, with those that differentiate in their place: they simplify the program, by `BEFORE`, themselves."""
     loose: list[Pass] = [FastMath()] if fastmath else []
     believing: list[Pass] = [] if boundscheck else [DropIndexChecks()]
-    derivatives: list[Pass] = [*BEFORE, *differentiate] if differentiate else []
-    return [*derivatives, *loose, *AFTER[:-len(CLEANUP)], *believing, *CLEANUP]
+    return [*differentiate, *loose, *AFTER[:-len(CLEANUP)], *believing, *CLEANUP]
 
 
 def optimize(program: Program, differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boundscheck: bool = True,

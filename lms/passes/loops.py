@@ -21,7 +21,7 @@ from .rewrite import adopt, int_of
 
 s, a, c = p.scalar, p.array, p.control
 
-WINDOW = 40    # nodes between two loops that are looked at
+WINDOW = 24    # nodes between two loops that are looked at
 LARGEST = 250  # nodes of a fused loop
 
 
