@@ -15,15 +15,17 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import numpy as np
 
-from lms.backends.llvm.native import NativeCallable, set_entries, suspended
+from lms.backends.llvm.compiled import CompiledFunction
+from lms.backends.llvm.front import Front, enter
+from lms.backends.llvm.native import NativeCallable, suspended
 from lms.core.builder import staging
 from lms.core.errors import LmsError, SpecializationWarning, StagingError, here, is_ours
 from lms.core.primitives.array import Record
 from lms.core.types import SumType, bool_, f64, i64
 from lms.staging import functions, records
 from lms.staging.arguments import Bound, Later, Now, Signature
-from lms.staging.trees import Tree
 
+from . import fronts
 from .known import KnownCalls
 from .specialization import Options, Specialization
 
@@ -69,7 +71,7 @@ class Staged(NativeCallable, Generic[P, R]):
         self.specializations: dict[Any, list[Specialization]] = {}
         self._counted: dict[str, dict[Any, None]] = {}
         self._lock = threading.RLock()
-        self._native: list[Specialization] = []
+        self._ways: dict[Specialization, CompiledFunction | Front] = {}
         self._known_calls = KnownCalls()
 
     @property
@@ -107,6 +109,7 @@ class Staged(NativeCallable, Generic[P, R]):
     def _outside(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         bound = self.signature.bind(args, kwargs)
         s = self._find(bound)
+        self._enter(s, bound)
         if not kwargs and self.options.backend == "llvm":
             self._known_calls.add(args, bound, s)
         return self._run(s, bound)
@@ -136,24 +139,27 @@ class Staged(NativeCallable, Generic[P, R]):
                 traced = functions.trace(self.body, self.signature, bound)
             s = Specialization(traced, self.options)
             self.specializations[key] = [*(old for old in self.specializations.get(key, ()) if old.traced.current()), s]
-            self._enter(s, bound)
             return s
 
     def _known(self, key: Any) -> Specialization | None:
         return next((s for s in self.specializations.get(key, ()) if s.traced.current()), None)
 
     def _enter(self, s: Specialization, bound: Bound) -> None:
-        """Let calls go straight into native code, where a call is its leaves and nothing can have changed meanwhile."""
-        plain = all(isinstance(spec, Later) and not isinstance(spec.type, SumType) for spec in bound.spec.values())
-        result = s.traced.result
-        flat = isinstance(result, Later) or (isinstance(result, Tree) and result.cls is tuple and len(result.parts) > 1
-                                             and all(isinstance(part, Later) for part in result.parts))
-        if plain and flat and self.options.backend == "llvm" and not s.traced.hidden and not any(
-                isinstance(v.type, SumType) for v in s.staged.main.body.results) and all(d.fast for d in s.traced.dependencies):
-            self._native = [*(each for each in self._native if each.traced.current()), s]
-            guards = {(id(d.place), d.name): (d.place, d.name, d.held) for each in self._native for d in each.traced.dependencies}
-            set_entries(self, [each.compiled.entry for each in self._native], [each.compiled.keepalive for each in self._native],
-                        guards=list(guards.values()))
+        """Let calls like this one go straight into native code, as long as what the program depends on is what it was."""
+        with self._lock:
+            if s in self._ways or not fronts.native(s):
+                return
+            way = s.compiled if fronts.is_flat(s, bound) else fronts.front(s, bound, self.signature)
+            if way is None:
+                return
+            self._ways = {each: its for each, its in self._ways.items() if each.traced.current()}
+            if len(self._ways) >= MANY:
+                del self._ways[next(iter(self._ways))]
+            self._ways[s] = way
+            guards = {(id(d.place), d.name): (d.place, d.name, d.held) for each in self._ways for d in each.traced.dependencies}
+            ways = list(self._ways.values())
+            enter(self, [w.entry for w in ways if not isinstance(w, Front)], [w for w in ways if isinstance(w, Front)],
+                  [w.keepalive for w in ways], list(guards.values()))
 
     def _count(self, bound: Bound) -> None:
         """Warn once for a parameter that keeps changing."""

@@ -199,7 +199,7 @@ def set_entries(obj: NativeCallable, addresses: Sequence[int], keepalive: object
     words = [(id(place), id(name) if isinstance(place, dict) else None, id(held))
              for (place, _, held), name in zip(guards, names, strict=True)]
     guarded = (c_void_p * (3 * len(words) + 1))(*(word for row in words for word in row), None)
-    obj.__dict__.setdefault("_entered", []).append((table, keepalive, guarded, tuple(guards), names))
+    obj.__dict__.setdefault("__entered__", []).append((table, keepalive, guarded, tuple(guards), names))
     if LAYOUT_HOLDS and _FLAGS_AT is not None:
         c_void_p.from_address(id(obj) + TABLE_AT).value = ctypes.addressof(table)
         c_void_p.from_address(id(obj) + CHOOSY_AT).value = int(choosy)

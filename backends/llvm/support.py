@@ -19,7 +19,7 @@ from functools import cache
 import numpy as np
 
 from . import cache as objects
-from . import front_text, jit, poll, vecmath
+from . import front_shapes, front_text, jit, poll, vecmath
 from .abi import BLOCK
 from .merge import merge
 from .native import GUARDS_AT, SUSPENDED, TABLE_AT, Layout, array_api
@@ -286,7 +286,7 @@ def _code() -> jit.Code:
     foreign = {"lms_numpy_new": array_api(_NEW), "lms_numpy_copy": array_api(_NEW_COPY), "lms_numpy_base": array_api(_SET_BASE),
                "lms_call_name": id(_CALL_NAME), "lms_ndarray": id(np.ndarray), "lms_suspended": ctypes.addressof(SUSPENDED),
                "lms_new_tuple": id(_NEW_TUPLE), "lms_new_object": id(_NEW_OBJECT)}
-    return objects.code(merge(_TEXT, front_text.TEXT, poll.TEXT), EXPORTS, foreign.get)
+    return objects.code(merge(_TEXT, front_shapes.TEXT, front_text.TEXT, poll.TEXT), EXPORTS, foreign.get)
 
 
 @cache

@@ -111,7 +111,8 @@ def test_static_values_select_the_call() -> None:
     assert f(1.5, 5, relu, None, True, len) == (1.5, "done", 7)
     assert f(1.5, 10**3 - 995, "relu", None, True, len) == (1.5, "done", 7)
     for args in [(1.5, 6, relu, None, True, len), (1.5, 5, "tanh", None, True, len), (1.5, 5, relu, 0, True, len),
-                 (1.5, 5, relu, None, 1, len), (1.5, 5, relu, None, True, max), (1.5, True, relu, None, True, len), (1.5, 5.0, relu, None, True, len),
+                 (1.5, 5, relu, None, 1, len), (1.5, 5, relu, None, True, max), (1.5, True, relu, None, True, len),
+                 (1.5, 5.0, relu, None, True, len),
                  (1.5, 2**70, relu, None, True, len), (1.5, -1, relu, None, True, len), (1, 5, relu, None, True, len)]:
         with pytest.raises(Slow):
             f(*args)
