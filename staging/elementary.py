@@ -42,6 +42,15 @@ def _pair(name: str, op: Primitive, eager: Callable[..., Any], *same: Callable[.
     return stages(eager, *same)(staged)
 
 
+def _comparison(name: str, op: Primitive, eager: Callable[..., Any], kinds: str = "biuf") -> Callable[..., Any]:
+    def staged(x: Any, y: Any, /) -> Any:
+        return e.compare(op, x, y, kinds)
+
+    staged.__name__ = staged.__qualname__ = name
+    staged.__doc__ = f"`{name}` of each pair of elements."
+    return stages(eager)(staged)
+
+
 sqrt = _function("sqrt", _s.sqrt, np.sqrt, math.sqrt, kinds="fc")
 cbrt = _function("cbrt", _s.cbrt, np.cbrt, *([math.cbrt] if hasattr(math, "cbrt") else []))
 exp = _function("exp", _s.exp, np.exp, math.exp, kinds="fc")
@@ -77,12 +86,12 @@ hypot = _pair("hypot", _s.hypot, np.hypot)
 copysign = _pair("copysign", _s.copysign, np.copysign, math.copysign)
 minimum = _pair("minimum", _s.minimum, np.minimum, kinds="biuf")
 maximum = _pair("maximum", _s.maximum, np.maximum, kinds="biuf")
-less = _pair("less", _s.lt, np.less, kinds="biuf")
-less_equal = _pair("less_equal", _s.le, np.less_equal, kinds="biuf")
-greater = _pair("greater", _s.gt, np.greater, kinds="biuf")
-greater_equal = _pair("greater_equal", _s.ge, np.greater_equal, kinds="biuf")
-equal = _pair("equal", _s.eq, np.equal, kinds="biufc")
-not_equal = _pair("not_equal", _s.ne, np.not_equal, kinds="biufc")
+less = _comparison("less", _s.lt, np.less)
+less_equal = _comparison("less_equal", _s.le, np.less_equal)
+greater = _comparison("greater", _s.gt, np.greater)
+greater_equal = _comparison("greater_equal", _s.ge, np.greater_equal)
+equal = _comparison("equal", _s.eq, np.equal, kinds="biufc")
+not_equal = _comparison("not_equal", _s.ne, np.not_equal, kinds="biufc")
 bitwise_and = _pair("bitwise_and", _s.and_, np.bitwise_and, kinds="biu")
 bitwise_or = _pair("bitwise_or", _s.or_, np.bitwise_or, kinds="biu")
 bitwise_xor = _pair("bitwise_xor", _s.xor, np.bitwise_xor, kinds="biu")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import StagingTypeError, here
@@ -46,6 +48,19 @@ def apply(op: Primitive, *xs: Any, kinds: str = "iufc", **attrs: Any) -> Rep:
     dtype = admit(promote(*xs), kinds, *xs)
     out = current().emit1(op, *broadcast([operand(x, dtype) for x in xs]), **attrs)
     return Weak(out) if out.type in (i64, f64, c128) and all(weak_kind(x) for x in xs) else Rep(out)
+
+
+def compare(op: Primitive, x: Any, y: Any, kinds: str) -> Rep:
+    """A comparison. A Python int beside narrower integers need not fit: it is compared as it is."""
+    dtype = admit(promote(x, y), kinds, x, y)
+    if dtype.is_int and dtype.bits < 64 and any(weak_kind(v) is int and not _fits(v, dtype) for v in (x, y)):
+        dtype = i64
+    return Rep(current().emit1(op, *broadcast([operand(x, dtype), operand(y, dtype)])))
+
+
+def _fits(x: Any, dtype: Scalar) -> bool:
+    info, known = np.iinfo(str(dtype.dtype)), constant(x)
+    return known is not None and info.min <= known <= info.max
 
 
 def constant(x: Any) -> Any:

@@ -7,6 +7,7 @@ symbols are one combination, whatever the symbols. A call of a function that is 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,12 +135,22 @@ def _capturing(builder: Tracer) -> Iterator[None]:
 @contextmanager
 def _deep() -> Iterator[None]:
     """Room for functions that unfold while staging: our own limits speak before Python's."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, 40 * DEPTH))
+    with _limit:
+        if not _raised:
+            _raised.append(sys.getrecursionlimit())
+            sys.setrecursionlimit(max(_raised[0], 40 * DEPTH))
+        _raised.append(0)
     try:
         yield
     finally:
-        sys.setrecursionlimit(before)
+        with _limit:
+            _raised.pop()
+            if len(_raised) == 1:
+                sys.setrecursionlimit(_raised.pop())
+
+
+_limit = threading.Lock()
+_raised: list[int] = []  # the limit as it was, and one more for every trace that is under way
 
 
 def _wrapped(bound: Bound, function: Function) -> list[Rep]:

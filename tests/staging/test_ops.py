@@ -233,3 +233,10 @@ def test_shapes_that_do_not_fit():
 def test_the_table_speaks_for_numpy():
     missing = [name for name in lms.ops.__all__ if getattr(lms, name) not in STAGED and name != "astype"]
     assert not missing
+
+
+@pytest.mark.parametrize("backend", ["interpret", "llvm"])
+def test_a_python_int_that_does_not_fit_is_still_compared(backend):
+    x = np.array([3, 255], np.uint8)
+    same(lambda x: (x == 300, x < 256, x >= -1, x != 3), x, backend=backend)
+    same(lambda x, n: (x == n, x < n), x, 300, backend=backend)
