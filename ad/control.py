@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lms.core import primitives as p
 from lms.core.builder import Builder
 from lms.core.ir import Block, Node, Value, free_values, substitute, walk
-from lms.core.types import Scalar, Type, i64
+from lms.core.types import ArrayType, Scalar, Type, i64
 
 from .cotangents import Cotangents, Frame, Halves, zero
 from .keepers import ForKeeper, WhileKeeper
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 _s, _a = p.scalar, p.array
 
 
-def does_something(block: Block) -> bool:
-    """Whether a backward block acts on shadows, so that it runs even if all its cotangents are zero."""
-    return any(n.op.effect.writes or n.op.effect.accumulates or n.op is p.control.call for n in walk(block))
+def touches_memory(block: Block) -> bool:
+    """Whether a backward block may read or change shadows: it matters then even if it starts from zero cotangents."""
+    return any(n.op is p.control.call or (any(isinstance(v.type, ArrayType) for v in n.operands) and not n.attrs.get("residual"))
+               for n in walk(block))
 
 
 def outside(s: Sweep, *blocks: Block) -> list[Value]:
@@ -111,7 +112,7 @@ def bind_results(s: Sweep, loop: Loop, new: Sequence[Value]) -> None:
 def run_backward(s: Sweep, loop: Loop, block: Block, bar: Cotangents, bounds: Sequence[Value], inits: Sequence[Value]) -> None:
     """Emit the reversed loop, and hand out the cotangents it ends with."""
     found = [bar.take(loop.node.results[k]) for k in loop.flows]
-    if all(d is None for d in found) and not does_something(block):
+    if all(d is None for d in found) and not touches_memory(block):
         return
     b = s.builder
     ds = [zero(b, s.value(loop.node.results[k])) if d is None else d for k, d in zip(loop.flows, found, strict=True)]
@@ -229,7 +230,7 @@ def if_(s: Sweep, node: Node) -> Halves:
     bar = yield
     found = [bar.take(node.results[k]) for k in flows]
     blocks = [backward for _, backward, _ in pairs]
-    if all(d is None for d in found) and not any(map(does_something, blocks)):
+    if all(d is None for d in found) and not any(map(touches_memory, blocks)):
         return
     ds = [zero(b, s.value(node.results[k])) if d is None else d for k, d in zip(flows, found, strict=True)]
     for block in blocks:

@@ -190,6 +190,24 @@ def w8_accumulation(x):
     return load(h, 0) * load(h, 1) + load(h, 2)
 
 
+@case([f64], 0.6)
+def accumulation_of_what_is_outside(x):
+    """The backward half of this loop only reads: it starts from no cotangent, and matters all the same."""
+    h = zeros(3)
+    for_(0, 3, [], lambda i: emit(p.array.accumulate, h, x * x, i))
+    return load(h, 0) * load(h, 1) + load(h, 2)
+
+
+@case([floats("n")], X)
+def a_branch_that_reads(x):
+    def body(i):
+        (t,) = if_(load(x, 1) < -1.5, lambda: [2.0], lambda: [load(x, 0)])
+        store(x, t * t * 0.7 + load(x, i), i)
+
+    for_(0, 3, [], body)
+    return load(x, 0) * load(x, 2)
+
+
 @case([floats("n")], X)
 def backwards_by_two(x):
     return for_(size(x) - 1, -1, [0.5], lambda i, s: np.sin(s * load(x, i)), step=-2)

@@ -21,7 +21,7 @@ from tests.support.rows import Row, rows
 
 CONTROL = {p.control.if_, p.control.for_, p.control.while_, p.control.call, p.control.vjp, p.control.jvp}
 RECORDS = {p.record.construct, p.record.project}
-INERT_BY_LINE = {p.scalar.floordiv, p.scalar.sign, p.scalar.floor, p.scalar.ceil, p.scalar.trunc, p.scalar.rint}
+INERT_BY_LINE = [p.scalar.floordiv, p.scalar.sign, p.scalar.floor, p.scalar.ceil, p.scalar.trunc, p.scalar.rint]
 
 
 @pytest.mark.parametrize("op", PRIMITIVES.values(), ids=str)
