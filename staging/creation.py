@@ -20,6 +20,8 @@ from .rep import Rep, lift_value, size_arg
 from .shapes import array_type, broadcast, broadcast_to
 from .table import holds_rep, stages
 
+LARGEST = 2**42  # no axis has more elements: also where fusion would never make the array
+
 Sizes = tuple[list[Value], tuple[Size, ...]]
 
 
@@ -35,6 +37,7 @@ def sizes_of(shape: Any) -> Sizes:
             raise ShapeError("negative dimensions are not allowed", here())
         if not _surely_a_size(v):
             check(el.greater_equal(Rep(v), 0), "ValueError", "negative dimensions are not allowed, found {}", Rep(v))
+            check(el.less_equal(Rep(v), LARGEST), "MemoryError", "an axis of {} elements fits in no memory", Rep(v))
         values.append(v)
         dims.append(b.size_of(v, "d"))
     return values, tuple(dims)
