@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,14 @@ def promote(*xs: Any) -> Scalar:
         if (s := scalar_like(x)) is None:
             raise StagingTypeError(f"expected a number or an array, found {describe(x)}")
         strong.append(s)
+    return _promoted(tuple(strong), tuple(weak))
+
+
+@lru_cache(maxsize=4096)
+def _promoted(strong: tuple[Scalar, ...], weak: tuple[type, ...]) -> Scalar:
     if not strong:
         return _ALONE[max(weak, key=WEAK.index)]
-    kind = scalar_of(np.result_type(*(s.dtype for s in strong)))
-    for w in weak:
-        kind = _adapt(kind, w)
-    return kind
+    return reduce(_adapt, weak, scalar_of(np.result_type(*(s.dtype for s in strong))))
 
 
 def _adapt(s: Scalar, weak: type) -> Scalar:
