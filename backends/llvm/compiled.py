@@ -46,8 +46,8 @@ class CompiledFunction(NativeCallable):
         words[:] = [*map(id, callbacks), sites.number]
         strict = _Strict()
         self._inner = lambda args: strict(*args)
-        set_entries(strict, [self.entry], self.keepalive, choosy=Choosy.NO)
-        set_entries(self, [self.entry], self.keepalive, choosy=Choosy.NO)
+        set_entries(strict, [self.entry], [self.keepalive], choosy=Choosy.NO)
+        set_entries(self, [self.entry], [self.keepalive], choosy=Choosy.NO)
 
     @property
     def entry(self) -> int:

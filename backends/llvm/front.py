@@ -86,14 +86,14 @@ def _kind(cls: type) -> int | None:
     return OBJECT if dataclasses.is_dataclass(cls) else None
 
 
-def enter(obj: NativeCallable, direct: Sequence[int], fronts: Sequence[Front], keepalive: object,
+def enter(obj: NativeCallable, direct: Sequence[int], fronts: Sequence[Front], keepalive: Sequence[object],
           guards: Sequence[Guard] = ()) -> None:
     """Let calls of `obj` try the entries in `direct`, which take the arguments as they are, then the fronts."""
     from . import support
 
     table = _Table(fronts)
     addresses = [*direct, *([support.resolve("lms_front") or 0] if fronts else [])]
-    set_entries(obj, addresses, (table, keepalive), guards=guards, fronts=table.address)
+    set_entries(obj, addresses, keepalive, guards=guards, fronts=table.address, tables=table)
 
 
 class _Refuse(NativeCallable):
@@ -113,7 +113,7 @@ class _Table:
 
     def _row(self, front: Front) -> Iterator[int]:
         refuse = _Refuse()
-        set_entries(refuse, [front.entry], front.keepalive, choosy=Choosy.SIZES)
+        set_entries(refuse, [front.entry], [front.keepalive], choosy=Choosy.SIZES)
         yield self._words([word for pattern in front.patterns for word in self._pattern(pattern)] or [0])
         yield 0 if isinstance(front.result, Leaf) else self._words(self._pattern(front.result))
         yield front.entry

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ctypes import c_char_p, c_int, c_ssize_t, c_uint, c_ulong, c_void_p, py_object
 from enum import IntFlag
@@ -175,6 +175,8 @@ _modified.restype, _modified.argtypes = None, [py_object]
 _enable(NativeCallable)
 
 
+_TABLES = 64  # are kept of those that were replaced: a thread that was reading one when it was has long moved on
+
 Guard = tuple["dict[str, Any] | CellType", str, object]
 """A namespace and a name in it, or a closure cell; and the object it must hold."""
 
@@ -188,18 +190,21 @@ class Choosy(IntFlag):
     YES = 3
 
 
-def set_entries(obj: NativeCallable, addresses: Sequence[int], keepalive: object, *, choosy: Choosy = Choosy.YES,
-                guards: Sequence[Guard] = (), fronts: int = 0) -> None:
+def set_entries(obj: NativeCallable, addresses: Sequence[int], keepalive: Iterable[object], *, choosy: Choosy = Choosy.YES,
+                guards: Sequence[Guard] = (), fronts: int = 0, tables: object = None) -> None:
     """Let calls of `obj` try the code at these addresses in order; `obj` keeps `keepalive`, the code's owners.
 
-    Code that was entered before stays alive with it: another thread may still be inside.
+    Code that was entered before stays alive with it: another thread may still be inside. So do the last tables.
     """
     table = (c_void_p * (len(addresses) + 1))(*addresses, None)
     names = [sys.intern(name) for _, name, _ in guards]
     words = [(id(place), id(name) if isinstance(place, dict) else None, id(held))
              for (place, _, held), name in zip(guards, names, strict=True)]
     guarded = (c_void_p * (3 * len(words) + 1))(*(word for row in words for word in row), None)
-    obj.__dict__.setdefault("__entered__", []).append((table, keepalive, guarded, tuple(guards), names))
+    held = obj.__dict__.setdefault("__entered__", ([], {}))
+    held[0].append((table, guarded, tuple(guards), names, tables))
+    del held[0][:-_TABLES]
+    held[1].update((id(owner), owner) for owner in keepalive)
     if LAYOUT_HOLDS and _FLAGS_AT is not None:
         c_void_p.from_address(id(obj) + TABLE_AT).value = ctypes.addressof(table)
         c_void_p.from_address(id(obj) + CHOOSY_AT).value = int(choosy)

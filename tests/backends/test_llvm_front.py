@@ -41,7 +41,7 @@ def calls(compiled: CompiledFunction, patterns: list[Pattern], result: Pattern, 
     words = tuple(names.split()) or tuple(f"p{k}" for k in range(len(patterns)))
     front = Front(words, tuple(patterns), defaults or (NOTHING,) * len(words), result, len(compiled.module.results),
                   compiled.entry, compiled.keepalive)
-    enter(mine, [], [front], compiled)
+    enter(mine, [], [front], [compiled])
     return mine
 
 
@@ -145,7 +145,7 @@ def test_the_first_front_that_matches_answers() -> None:
     mine = Mine()
     rows = [Front(("x",), (parts(Leaf()),), (NOTHING,), parts(Leaf(), Known(k)), 1, c.entry, c.keepalive)
             for k, c in enumerate((one, two))]
-    enter(mine, [one.entry], rows, (one, two))
+    enter(mine, [one.entry], rows, [one.keepalive, two.keepalive])
     assert (mine(2.5), mine((2.5,)), mine((2,))) == (2.5, (2.5, 0), (2, 1))
     with pytest.raises(Slow):
         mine(("x",))

@@ -108,7 +108,7 @@ def test_without_code_a_call_is_python() -> None:
 def test_entries_are_tried_in_order_then_python() -> None:
     ints, floats = entry("PyLong_Type"), entry("PyFloat_Type")
     echo, other = Echo(), Echo()
-    set_entries(echo, [ints["entry"]], ints)
+    set_entries(echo, [ints["entry"]], [ints])
     assert echo(7) == 7
     assert echo(7.5) == ("slow", (7.5,), {})
     set_entries(echo, [ints["entry"], floats["entry"]], (ints, floats))
@@ -122,7 +122,7 @@ def test_entries_are_tried_in_order_then_python() -> None:
 @pytest.mark.skipif(not LAYOUT_HOLDS, reason="objects are laid out otherwise here")
 def test_code_lives_as_long_as_who_can_call_it_and_no_longer() -> None:
     code, echo = entry("PyLong_Type"), Echo()
-    set_entries(echo, [code["entry"]], code)
+    set_entries(echo, [code["entry"]], [code])
     echo.loop = echo  # type: ignore[attr-defined]  # a cycle, for the collector
     seen = weakref.ref(code), weakref.ref(echo)
     del code
