@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import zip_longest
 from types import MethodType, TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -24,6 +26,7 @@ from lms.core.primitives.array import Record
 from lms.core.types import SumType, bool_, f64, i64
 from lms.staging import functions, records
 from lms.staging.arguments import Bound, Later, Now, Signature
+from lms.staging.functions import Traced
 
 from . import fronts
 from .known import KnownCalls
@@ -137,6 +140,8 @@ class Staged(NativeCallable, Generic[P, R]):
             self._count(bound)
             with suspended():  # a call of a staged function becomes a call in the program, or runs plainly
                 traced = functions.trace(self.body, self.signature, bound)
+                if _debugging():
+                    _check_again(self, traced, bound)
             s = Specialization(traced, self.options)
             self.specializations[key] = [*(old for old in self.specializations.get(key, ()) if old.traced.current()), s]
             return s
@@ -248,25 +253,26 @@ def stage(function: Callable[..., Any] | None = None, /, *, backend: str = "llvm
 
 
 def check_pure(f: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-    """Stage a call twice and compare the programs. Raises `StagingError` if something that ran now changed between the two."""
+    """Stage a call twice and compare the programs. Raises `StagingError` if something that ran now changed between the two.
+
+    Under `LMS_DEBUG=1` every specialisation is checked so.
+    """
     s = f if isinstance(f, Staged) else staged(f)
-    programs = []
-    for _ in range(2):
-        bound = s.signature.bind(args, kwargs)
-        with suspended():
-            programs.append(_numbered(str(functions.trace(s.body, s.signature, bound).program)))
-    for one, other in zip(programs[0].splitlines(), programs[1].splitlines(), strict=False):
-        if one != other:
-            raise StagingError(f"staging {s.signature.name} twice gave two programs: `{one.strip()}`, then `{other.strip()}`",
+    with suspended():
+        first = functions.trace(s.body, s.signature, s.signature.bind(args, kwargs))
+        _check_again(s, first, s.signature.bind(args, kwargs))
+
+
+def _check_again(s: Staged[..., Any], first: Traced, bound: Bound) -> None:
+    one, other = (_numbered(str(t.program)).splitlines() for t in (first, functions.trace(s.body, s.signature, bound)))
+    for a, b in zip_longest(one, other, fillvalue="nothing"):
+        if a != b:
+            raise StagingError(f"staging {s.signature.name} twice gave two programs: `{a.strip()}`, then `{b.strip()}`",
                                s.signature.span, fix="what runs now must not depend on time, random numbers or mutable state")
-    if programs[0] != programs[1]:
-        raise StagingError(f"staging {s.signature.name} twice gave two programs of different length", s.signature.span)
 
 
 def _numbered(text: str) -> str:
     """A program's text with fresh symbols numbered from 0."""
-    import re
-
     seen: dict[str, str] = {}
     return re.sub(r"\$\d+", lambda m: seen.setdefault(m[0], f"${len(seen)}"), text)
 
@@ -290,9 +296,13 @@ def _output(value: Any) -> Any:
     return value
 
 
+def _debugging() -> bool:
+    return os.environ.get("LMS_DEBUG") == "1"
+
+
 def _theirs(traceback: TracebackType | None) -> TracebackType | None:
     """A traceback without our own frames; whole under `LMS_DEBUG=1`."""
-    if os.environ.get("LMS_DEBUG") == "1":
+    if _debugging():
         return traceback
     frames = []
     while traceback is not None:

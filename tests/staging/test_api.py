@@ -308,3 +308,19 @@ def test_tracebacks_hold_no_frame_of_ours():
         f(np.ones(3))
     files = {frame.filename for frame in traceback.extract_tb(e.value.__traceback__)}
     assert not [name for name in files if "/staging/" in name and "tests" not in name]
+
+
+def test_debugging_checks_every_specialisation(monkeypatch):
+    monkeypatch.setenv("LMS_DEBUG", "1")
+    state = {"n": 0}
+
+    class Impure:
+        @property
+        def scale(self):
+            state["n"] += 1
+            return state["n"]
+
+    thing = Impure()
+    with pytest.raises(lms.StagingError, match="twice gave two programs"):
+        lms.stage(lambda x: x * thing.scale)(1.0)
+    assert power(2.0, 6) == 64.0

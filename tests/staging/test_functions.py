@@ -518,3 +518,16 @@ def test_every_use_of_a_captured_array_sees_its_present_contents(f):
         assert s(2.0) == f(2.0)
     W[:] = np.arange(1.0, 4.0)
     assert specializations(s) == 1
+
+
+def test_a_program_that_grows_without_end_is_an_error(monkeypatch):
+    monkeypatch.setattr("lms.staging.tracer.NODE_BUDGET", 1000)
+
+    def f(x):
+        for _ in range(500):
+            for _ in range(500):
+                x = x * 1.5 + 1
+        return x
+
+    refused(lms.StagingError, lms.stage(f), 1.0, said="more than 1,000 operations")
+    assert lms.stage(lambda x: x + 1)(1.0) == 2.0
