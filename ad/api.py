@@ -62,8 +62,8 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
     @functools.wraps(f)
     def valued(*args: Any, **kwargs: Any) -> Any:
         call, signature = prepare(f, args, kwargs)
-        seeds = _seed_one(call, signature, has_aux)
         selected = [select(call, signature, n) for n in numbers(argnums)]
+        seeds = _seed_one(call, signature, has_aux)
         value, gradients = pull(call, [k for s in selected for k in s.positions], seeds)
         rest = iter(gradients)
         found = tuple(like(s.spec, rest) for s in selected)
