@@ -20,7 +20,8 @@ from .values import parts
 from .writer import COLD, Writer, quoted, returned
 
 RESERVED = (1 << 30, 1 << 27, 1 << 24)  # tried in turn
-ROOM = 1 << 18  # left for what recursion calls without asking: libm, BLAS, polls
+ROOM = 1 << 22  # left for what recursion calls without asking: functions that do not recurse, libm, BLAS
+NATIVE = 1 << 18  # what recursion may use of the native stack, where it has none of its own
 
 
 def cycles(program: Program) -> dict[str, int]:
@@ -112,7 +113,7 @@ find:
   br i1 %none, label %poor, label %switch
 poor:
   %here = call ptr @llvm.frameaddress.p0(i32 0)
-  %lowest = getelementptr i8, ptr %here, i64 {-ROOM}
+  %lowest = getelementptr i8, ptr %here, i64 {-NATIVE}
   store ptr %lowest, ptr %limit_at
   br label %direct
 switch:
