@@ -9,8 +9,8 @@ from lms.core import primitives as p
 from lms.core.ir import Node, Value
 from lms.core.types import ArrayType, Scalar, SumType, Type, i64
 
-from . import complexes, scalar
-from .abi import DATA, Site
+from . import complexes, memory, scalar
+from .abi import DATA, Site, Status
 from .ownership import static_bytes
 from .values import Array, V, item_size, memory_type
 from .writer import Writer, rule
@@ -57,43 +57,26 @@ def _empty(w: Writer, node: Node) -> Sequence[V]:
     types = (i64,) * len(dims)
     shape = ", ".join(["{}"] * len(dims))
     known = item_size(t.dtype) * prod(int(d) for d in dims if _is_number(d))
-    negative, overflow, count = _count(w, [d for d in dims if not _is_number(d)], known)
-    if any(_is_number(d) and int(d) < 0 for d in dims):
-        negative = "true"
-    for bad, error, message in (
-        (negative, "ValueError", f"an array has no negative size, found ({shape})"),
-        (overflow, "ValueError", f"the bytes of a {t.dtype} array of shape ({shape}) do not fit in 64 bits"),
-    ):
-        if bad != "false":
-            w.check(w.op(f"xor i1 {bad}, true"), Site(node.span, error, message, types), values)
-    holds_nodes = int(isinstance(t.dtype, SumType))
-    block = w.op(f"call noalias ptr @lms_new(ptr %ctx, i64 {count}, i64 {holds_nodes})")
-    w.check(w.op(f"icmp ne ptr {block}, null"),
-            Site(node.span, "MemoryError", f"no memory for a {t.dtype} array of shape ({shape})", types), values)
+    negative = any(_is_number(d) and int(d) < 0 for d in dims)
+    site, *_ = [w.module.site(Site(node.span, error, message, types)) for error, message in (
+        ("ValueError", f"an array has no negative size, found ({shape})"),
+        ("ValueError", f"the bytes of a {t.dtype} array of shape ({shape}) do not fit in 64 bits"),
+        ("MemoryError", f"no memory for a {t.dtype} array of shape ({shape})"))]
+    if negative or known >= 2**63:
+        w.store_values(values)
+        w.fail(Status.CHECK, str(site if negative else site + 1))
+        w.start(w.new_label("never"))
+        known = 0
+    name = "lms_make_" + "".join("s" if _is_number(d) else "d" for d in dims)
+    w.module.helper(name, lambda: memory.make(name))
+    arguments = ", ".join([f"i64 {known}", f"i64 {int(isinstance(t.dtype, SumType))}", *(f"i64 {d}" for d in dims)])
+    block = w.op(f"call noalias ptr @{name}(ptr %ctx, i32 {site}, {arguments})")
+    w.unless_null(block)
     return [Array(block, w.op(f"getelementptr inbounds i8, ptr {block}, i64 {DATA}"), dims)]
 
 
 def _is_number(text: str) -> bool:
     return text.lstrip("-").isdigit()
-
-
-def _count(w: Writer, dims: list[str], known: int) -> tuple[str, str, str]:
-    """Whether a size is negative, whether the bytes overflow, and the bytes."""
-    if not dims:
-        return "false", "true" if known >= 2**63 else "false", str(known)
-    negative, overflow, count = "", "", str(known)
-    for d in dims:
-        below = w.op(f"icmp slt i64 {d}, 0")
-        negative = w.op(f"or i1 {negative}, {below}") if negative else below
-    w.module.declares.add("declare { i64, i1 } @llvm.smul.with.overflow.i64(i64, i64)")
-    if known == 0 or known >= 2**63:
-        return negative, "false", "0"
-    for d in dims:
-        both = w.op(f"call {{ i64, i1 }} @llvm.smul.with.overflow.i64(i64 {count}, i64 {d})")
-        count = w.op(f"extractvalue {{ i64, i1 }} {both}, 0")
-        beyond = w.op(f"extractvalue {{ i64, i1 }} {both}, 1")
-        overflow = w.op(f"or i1 {overflow}, {beyond}") if overflow else beyond
-    return negative, overflow, count
 
 
 def _on_stack(w: Writer, t: ArrayType) -> Array:

@@ -24,6 +24,7 @@ from .values import Array, V, pack, parts, unpack
 from .writer import RULES, ModuleWriter, Options, Writer, quoted, returned
 
 __all__ = ["Options", "emit", "emit_module"]
+MANY = 48  # places that use blocks of memory, from which on that is called instead of inlined
 _LONG = ("for", "while", "contract_into", "argsort_into", "print", "py_call")
 
 
@@ -56,7 +57,7 @@ def emit_module(program: Program, options: Options = _DEFAULT) -> Module:
     functions += [recursion.enter(program.functions[name]) for name in module.recursive]
     main = _main(module, Scopes(aliases, program.main, module.meta))
     text = "\n".join([*functions, main, *module.helpers.values()])
-    text += _runtime(module, any(f"@lms_{part}(" in text for part in ("new", "release", "detach")), types)
+    text += _runtime(module, sum(text.count(f"@lms_{part}(") for part in ("new", "release", "detach")), types)
     if module.functions:
         for line in vecmath.define(module.functions).splitlines():
             if line.startswith("declare "):
@@ -89,10 +90,11 @@ def _callees_first(program: Program) -> list[Function]:
     return sorted(program.functions.values(), key=lambda f: any(n.op is p.control.call for n in walk(f.body)))
 
 
-def _runtime(module: ModuleWriter, blocks: bool, types: dict[str, SumType]) -> str:
-    text = memory.FREE + memory.finish(blocks, bool(types), bool(module.recursive))
-    if blocks or types:
-        text += memory.BLOCKS
+def _runtime(module: ModuleWriter, uses: int, types: dict[str, SumType]) -> str:
+    """The parts of the runtime a module needs, which uses blocks of memory in so many places."""
+    text = memory.FREE + memory.finish(uses > 0, bool(types), bool(module.recursive))
+    if uses or types:
+        text += memory.BLOCKS if uses < MANY else memory.BLOCKS.replace("alwaysinline", "noinline")
     if types:
         text += memory.NODES + records.tear_down(types, module.kinds)
     if module.recursive:
@@ -130,6 +132,7 @@ def _function(module: ModuleWriter, function: Function, scopes: Scopes) -> str:
     control.block(w, function.body)
     arrays.close_arena(w)
     _return(w, function)
+    w.exits()
     if w.sure:
         module.sure.add(function.name)
     attributes = "nounwind" + (" noinline" if function.name in module.shared else "")

@@ -55,6 +55,63 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 """
 
 
+MANY = 8  # arrays among the arguments from which on a function tests them
+_TAKE = f"""
+define internal i1 @lms_take(ptr %array, ptr %slots, i32 %rank, i32 %number, i8 %order, i32 %need) noinline {{
+entry:
+  %type.p = getelementptr i8, ptr %array, i64 {Layout.type}
+  %type = load ptr, ptr %type.p
+  %is = icmp eq ptr %type, @lms_ndarray
+  br i1 %is, label %look, label %no
+look:
+  %rank.p = getelementptr i8, ptr %array, i64 {Layout.array_rank}
+  %rank.is = load i32, ptr %rank.p
+  %a = icmp eq i32 %rank.is, %rank
+  %flags.p = getelementptr i8, ptr %array, i64 {Layout.array_flags}
+  %flags = load i32, ptr %flags.p
+  %have = and i32 %flags, %need
+  %b = icmp eq i32 %have, %need
+  %descr.p = getelementptr i8, ptr %array, i64 {Layout.array_descr}
+  %descr = load ptr, ptr %descr.p
+  %number.p = getelementptr i8, ptr %descr, i64 {Layout.descr_number}
+  %number.is = load i32, ptr %number.p
+  %c = icmp eq i32 %number.is, %number
+  %order.p = getelementptr i8, ptr %descr, i64 {Layout.descr_byteorder}
+  %order.is = load i8, ptr %order.p
+  %d = icmp eq i8 %order.is, %order
+  %ab = and i1 %a, %b
+  %cd = and i1 %c, %d
+  %abcd = and i1 %ab, %cd
+  br i1 %abcd, label %take, label %no
+take:
+  store ptr null, ptr %slots
+  %data.p = getelementptr i8, ptr %array, i64 {Layout.array_data}
+  %data = load ptr, ptr %data.p
+  %data.s = getelementptr ptr, ptr %slots, i64 1
+  store ptr %data, ptr %data.s
+  %dims.p = getelementptr i8, ptr %array, i64 {Layout.array_dims}
+  %dims = load ptr, ptr %dims.p
+  %sizes = getelementptr i64, ptr %slots, i64 2
+  br label %axes
+axes:
+  %k = phi i32 [0, %take], [%next, %axis]
+  %done = icmp eq i32 %k, %rank
+  br i1 %done, label %yes, label %axis
+axis:
+  %size.p = getelementptr i64, ptr %dims, i32 %k
+  %size = load i64, ptr %size.p
+  %size.s = getelementptr i64, ptr %sizes, i32 %k
+  store i64 %size, ptr %size.s
+  %next = add i32 %k, 1
+  br label %axes
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}}
+"""
+
+
 def capsule_name(t: SumType) -> str:
     """What capsules with packed records of a type are called."""
     return f"lms record {t.name}"
@@ -65,6 +122,7 @@ class _Entry:
 
     def __init__(self, module: Module) -> None:
         self.module = module
+        self.many = sum(isinstance(t, ArrayType) for t in module.params) >= MANY
         self.lines: list[str] = []
         self.globals: dict[str, str] = {}
         self.count = 0
@@ -190,6 +248,14 @@ class _Entry:
     def array(self, k: int, arg: str, t: ArrayType) -> None:
         assert isinstance(t.dtype, Scalar)
         item, at = t.dtype.bits // 8, self.param_slots[k]
+        if t.layout == "C" and self.many:
+            need = 0x101 | (0x400 if k in self.module.mut else 0)
+            slots = self.value(f"getelementptr inbounds i64, ptr %slots, i64 {at}")
+            self.demand(self.value(f"call i1 @lms_take(ptr {arg}, ptr {slots}, i32 {t.rank}, i32 {t.dtype.dtype.num}, "
+                                   f"i8 {ord(t.dtype.dtype.byteorder)}, i32 {need})"))
+            for axis in range(t.rank):
+                self.line(f"%dim_{k}_{axis} = load i64, ptr {self.value(f'getelementptr i64, ptr {slots}, i64 {2 + axis}')}")
+            return
         self.demand(self.value(f"icmp eq ptr {self.load('ptr', arg, Layout.type)}, @lms_ndarray"))
         rank = self.value(f"icmp eq i32 {self.load('i32', arg, Layout.array_rank)}, {t.rank}")
         need = 0x100 | (0x400 if k in self.module.mut else 0) | (1 if t.layout == "C" else 0)
@@ -446,7 +512,7 @@ class _Entry:
         again = self.value("tail call ptr @lms_slow(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames, ptr @lms_entry)")
         self.line(f"ret ptr {again}")
         body = "\n".join(self.lines)
-        return (_DECLARES + "\n".join(self.globals.values())
+        return (_DECLARES + (_TAKE if self.many else "") + "\n".join(self.globals.values())
                 + f"\ndefine ptr @lms_entry(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) {{\nentry:\n{body}\n}}\n")
 
 

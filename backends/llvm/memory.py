@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sys
 
-from .abi import BLOCK, CONTEXT, DATA
+from .abi import BLOCK, CONTEXT, DATA, VALUES, Status
 
 HUGE = 1 << 22  # blocks from this size on ask for huge pages
 
-DECLARES = ("declare noalias ptr @malloc(i64)", "declare void @free(ptr)", "declare ptr @llvm.ptrmask.p0.i64(ptr, i64)",
+DECLARES = ("declare { i64, i1 } @llvm.smul.with.overflow.i64(i64, i64)", "declare noalias ptr @malloc(i64)",
+            "declare void @free(ptr)", "declare ptr @llvm.ptrmask.p0.i64(ptr, i64)",
             "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
             *(["declare i32 @madvise(ptr, i64, i32)"] if sys.platform == "linux" else []))
 _ADVISE = "%ignored = call i32 @madvise(ptr %page, i64 %length, i32 14)" if sys.platform == "linux" else ""
@@ -128,7 +129,7 @@ done:
 }}
 
 ; a result leaves the call: off the list, once
-define internal void @lms_detach(ptr noalias %ctx, ptr %owner) nounwind {{
+define internal void @lms_detach(ptr noalias %ctx, ptr %owner) noinline nounwind {{
   %null = icmp eq ptr %owner, null
   br i1 %null, label %done, label %owned
 owned:
@@ -161,6 +162,51 @@ done:
   ret void
 }}
 """
+
+
+def make(name: str) -> str:
+    """`name`, which allocates an array: `lms_make_` and a letter for each axis, `s` where the size is part of `item`, else `d`.
+
+    `item` is the bytes of an element times the static sizes. On failure it is null, and the context has the error: at `site`
+    that for a negative size, then for bytes beyond 64 bits, then for no memory; with all sizes as operands.
+    """
+    axes = name.removeprefix("lms_make_")
+    lines, bytes_, signs, beyond = [], "%item", "0", "false"
+    for k in (k for k, letter in enumerate(axes) if letter == "d"):
+        lines += [f"%sign{k} = or i64 {signs}, %d{k}",
+                  f"%product{k} = call {{ i64, i1 }} @llvm.smul.with.overflow.i64(i64 {bytes_}, i64 %d{k})",
+                  f"%bytes{k} = extractvalue {{ i64, i1 }} %product{k}, 0",
+                  f"%over{k} = extractvalue {{ i64, i1 }} %product{k}, 1",
+                  f"%beyond{k} = or i1 {beyond}, %over{k}"]
+        bytes_, signs, beyond = f"%bytes{k}", f"%sign{k}", f"%beyond{k}"
+    stores = [line for k in range(len(axes)) for line in (
+        f"%at{k} = getelementptr i8, ptr %ctx, i64 {VALUES + 8 * k}", f"store i64 %d{k}, ptr %at{k}, align 8")]
+    indented = "\n  ".join
+    params = ", ".join(["ptr noalias %ctx, i32 %site, i64 %item, i64 %kind", *(f"i64 %d{k}" for k in range(len(axes)))])
+    return f"""
+define internal noalias ptr @{name}({params}) noinline nounwind {{
+entry:
+  {indented([*lines, f"%negative = icmp slt i64 {signs}, 0"])}
+  br i1 %negative, label %fail, label %bounded, !prof !1
+bounded:
+  br i1 {beyond}, label %fail, label %allocate, !prof !1
+allocate:
+  %block = call noalias ptr @lms_new(ptr %ctx, i64 {bytes_}, i64 %kind)
+  %null = icmp eq ptr %block, null
+  br i1 %null, label %fail, label %done, !prof !1
+done:
+  ret ptr %block
+fail:
+  %which = phi i32 [ 0, %entry ], [ 1, %bounded ], [ 2, %allocate ]
+  {indented([*stores, "%place = add i32 %site, %which"])}
+  %site_at = getelementptr i8, ptr %ctx, i64 {CONTEXT["site"]}
+  store i32 %place, ptr %site_at, align 4
+  %status_at = getelementptr i8, ptr %ctx, i64 {CONTEXT["status"]}
+  store i32 {int(Status.CHECK)}, ptr %status_at, align 4
+  ret ptr null
+}}
+"""
+
 
 FREE = f"""
 define void @lms_free(ptr %owner) nounwind {{

@@ -104,7 +104,8 @@ class Writer:
         self.label = "entry"
         self.env: dict[Value, V] = {}
         self.depth = 0  # of loops
-        self.sure = True  # nothing so far can fail
+        self._failing: list[tuple[int, str]] = []  # errors to be noted: site and status, and the block they come from
+        self._leaving: list[tuple[str, str]] = []  # errors that have been: status, and the block
         self.arena = "null"  # the block of the small arrays that are not on the stack
         self.recursive = function.name in module.recursive
         self._count = 0
@@ -178,16 +179,14 @@ class Writer:
         return self.op(f"getelementptr inbounds i8, ptr %ctx, i64 {CONTEXT[field_]}")
 
     def give_up(self, status: str) -> None:
-        """Leave the function with an error; the block ends here."""
-        self.sure = False
-        whole, count = returned(self.function), sum(len(parts(v.type)) for v in self.function.body.results)
-        self.do(f"ret {whole} {self.op(f'insertvalue {whole} poison, i32 {status}, {count}') if count else status}")
+        """Leave the function with an error that the context tells of; the block ends here."""
+        self._leaving.append((status, self.label))
+        self.jump("leave")
 
     def fail(self, status: Status, site: str) -> None:
         """Leave the function, the error noted in the context."""
-        self.do(f"store i32 {site}, ptr {self.context('site')}, align 4")
-        self.do(f"store i32 {int(status)}, ptr {self.context('status')}, align 4")
-        self.give_up(str(int(status)))
+        self._failing.append((int(site) << 32 | int(status), self.label))
+        self.jump("fail")
 
     def check(self, ok: str, site: Site, values: Sequence[tuple[Type, V]] = (), status: Status = Status.CHECK) -> None:
         """Go on if `ok`, else fail at the site, with the values for its message."""
@@ -202,11 +201,39 @@ class Writer:
 
     def unless(self, status: str) -> None:
         """Go on if a callee's status is zero, else leave with it."""
-        go, bad = self.new_label("ok"), self.new_label("bad")
-        self.branch(self.op(f"icmp eq i32 {status}, 0"), go, bad, COLD)
-        self.start(bad)
-        self.give_up(status)
+        go = self.new_label("ok")
+        self._leaving.append((status, self.label))
+        self.branch(self.op(f"icmp eq i32 {status}, 0"), go, "leave", COLD)
         self.start(go)
+
+    def unless_null(self, block: str) -> None:
+        """Go on if a callee gave memory; else it has noted why."""
+        go = self.new_label("ok")
+        self._leaving.append((str(int(Status.CHECK)), self.label))
+        self.branch(self.op(f"icmp ne ptr {block}, null"), go, "leave", COLD)
+        self.start(go)
+
+    @property
+    def sure(self) -> bool:
+        """Whether nothing written so far can fail."""
+        return not (self._leaving or self._failing)
+
+    def exits(self) -> None:
+        """Write the blocks through which errors leave the function, after all others: one that notes them, one that returns."""
+        self._dbg = ""
+        if self._failing:
+            self.start("fail")
+            code = self.phi("i64", [(str(code), label) for code, label in self._failing])
+            site = self.op(f"trunc i64 {self.op(f'lshr i64 {code}, 32')} to i32")
+            status = self.op(f"trunc i64 {code} to i32")
+            self.do(f"store i32 {site}, ptr {self.context('site')}, align 4")
+            self.do(f"store i32 {status}, ptr {self.context('status')}, align 4")
+            self.give_up(status)
+        if self._leaving:
+            self.start("leave")
+            status = self.phi("i32", self._leaving)
+            whole, count = returned(self.function), sum(len(parts(v.type)) for v in self.function.body.results)
+            self.do(f"ret {whole} {self.op(f'insertvalue {whole} poison, i32 {status}, {count}') if count else status}")
 
     def store_values(self, values: Sequence[tuple[Type, V]]) -> None:
         """Put the operands of an error's message into the context."""

@@ -85,13 +85,13 @@ class Effects:
         self._held: dict[str, Roots] = {}  # what was put into records of each sum type
         self._summaries = {name: _Summary((NONE,) * len(f.body.results), NO_ACCESS) for name, f in program.functions.items()}
         self._access: dict[Node, Access] = {}
-        self._readings: dict[Roots, Access] = {NONE: NO_ACCESS}
+        self._accesses = {(NONE, NONE, NONE, False, False): NO_ACCESS}
         self._block_access: dict[Block, Access] = {}
         self._asked: set[str] = set()  # the functions whose summaries somebody has used
         self._changed = True
         while self._changed:
             self._changed = False
-            for function in program.functions.values():
+            for function in reversed(program.functions.values()):  # callees were mostly made after their callers
                 self._function(function)
 
     # ------------------------------------------------------------------------------------- questions
@@ -181,12 +181,15 @@ class Effects:
         e = node.op.effect
         if e is p.PURE and _scalars(node.results) and _scalars(node.operands):
             return NO_ACCESS
-        if node.op is p.array.load and isinstance(node.operands[0].type, ArrayType) and _scalars(node.results):
-            return self._reading(self.roots(node.operands[0]))
-        reads: Roots = NONE
+        reads = writes = accumulates = NONE
         for k, v in enumerate(node.operands):
-            if k not in e.writes and k not in e.accumulates and k not in e.unread and k != e.view:
-                reads |= self.roots(v)
+            if v.type.__class__ is not Scalar:
+                if k in e.writes:
+                    writes |= self.roots(v)
+                elif k in e.accumulates:
+                    accumulates |= self.roots(v)
+                elif k not in e.unread and k != e.view:
+                    reads |= self.roots(v)
         for v in node.results:
             if isinstance(v.type, ArrayType):
                 if node.op is p.array.project:
@@ -198,20 +201,11 @@ class Effects:
         if node.op is p.array.construct:
             self._hold(node.attrs["type"], node.operands)
             reads = NONE
-        access = Access(reads, self._union(node, e.writes), self._union(node, e.accumulates), e.raises, e.io)
-        return access if access != NO_ACCESS else NO_ACCESS
-
-    def _reading(self, roots: Roots) -> Access:
-        found = self._readings.get(roots)
-        if found is None:
-            found = self._readings[roots] = Access(roots)
-        return found
-
-    def _union(self, node: Node, positions: tuple[int, ...]) -> Roots:
-        out: Roots = NONE
-        for k in positions:
-            out |= self.roots(node.operands[k])
-        return out
+        key = reads, writes, accumulates, e.raises, e.io
+        access = self._accesses.get(key)  # few differ
+        if access is None:
+            access = self._accesses[key] = Access(*key)
+        return access
 
     def _within(self, t: Type) -> Roots:
         assert isinstance(t, SumType)

@@ -17,7 +17,7 @@ from lms.core import primitives as p
 from lms.core.effects import Effects
 from lms.core.errors import Span
 from lms.core.ir import Block, Function, Node, Program, Value, walk
-from lms.core.types import ArrayType, Scalar
+from lms.core.types import ArrayType, Scalar, Type
 
 from .clone import clone_block
 from .rewrite import adopt, attributes, frozen
@@ -40,7 +40,8 @@ class _Shape:
         self._node(loop)
         roots = [effects.roots(v) for v in self.free]
         overlaps = [pair for pair in combinations(range(len(roots)), 2) if roots[pair[0]] & roots[pair[1]]]
-        self.key: Hashable = (*self._key, *(v.type for v in self.free), *overlaps)
+        names: dict[str, int] = {}
+        self.key: Hashable = (*self._key, *(_renamed(v.type, names) for v in self.free), *overlaps)
 
     def _node(self, node: Node) -> None:
         scalars = node.op.effect.pure and all(isinstance(v.type, Scalar) for v in node.results)
@@ -74,6 +75,14 @@ class _Shape:
         else:
             self.plain = self.plain and isinstance(v.type, Scalar)
         return "outside", self.free.setdefault(v, len(self.free))
+
+
+def _renamed(t: Type, names: dict[str, int]) -> Hashable:
+    """A type with its sizes' symbols numbered: a function may be called with others."""
+    if not isinstance(t, ArrayType):
+        return t
+    dims = [d if isinstance(d, int) else (d.const, *((names.setdefault(s, len(names)), k) for s, k in d.terms)) for d in t.dims]
+    return t.dtype, t.layout, *dims
 
 
 def constant(v: Value) -> bool:
