@@ -24,6 +24,7 @@ from lms.passes.licm import Licm
 from lms.passes.loops import FuseLoops
 from lms.passes.lower import Lower
 from lms.passes.options import DropIndexChecks, FastMath
+from lms.passes.recurrences import Recurrences
 from lms.passes.reuse import Reuse
 from lms.passes.scalars import Scalars
 from lms.passes.share import Share
@@ -48,6 +49,7 @@ CLEANUP: tuple[Pass, ...] = (
     Forward(),
     Cse(),
     Fold(final=True),
+    Recurrences(),
     Fission(),
     Dce(),
     Shrink(),

@@ -26,7 +26,7 @@ from tests.passes.generate_arrays import ArrayGenerator
 from tests.passes.programs import outcome, same
 
 ALONE: list[Pass] = [Fold(), Cse(), Bounds(), Licm(), Dce(), Scalars(), FuseLoops(), Forward(), Version(), Reuse(), Lower()]
-FEW, MANY = range(60), range(1000, 1000 + int(os.environ.get("LMS_FUZZ_EXAMPLES", "200")))
+FEW, MANY = range(40), range(1000, 1000 + int(os.environ.get("LMS_FUZZ_EXAMPLES", "200")))
 
 
 @pytest.mark.parametrize("step", ALONE, ids=lambda step: step.name)
