@@ -81,9 +81,10 @@ def test_argsort(dtype: Scalar, native: Callable[..., Any]) -> None:
     rng = np.random.default_rng(2)
     for k in (0, 1, 2, 3, 10, 63, 64, 65, 1000):
         keys = rng.integers(0, 40, size=k).astype(dtype.dtype)
-        if dtype.is_float and k > 3:
-            keys[rng.integers(0, k, 5)] = np.nan
-            keys[rng.integers(0, k, 2)] = np.inf
+        special = [-3.5, 0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1e-40, -1e30] if dtype.is_float else \
+            [np.iinfo(dtype.dtype).min, np.iinfo(dtype.dtype).max] if dtype.is_int else []
+        for value in special * (k > 3):
+            keys[rng.integers(0, k, 3)] = value
         for view in (keys, np.repeat(keys, 3)[::3], keys[::-1]):
             out = np.zeros(k, np.int64)
             sort(out, view)
