@@ -50,16 +50,18 @@ BOTH = pytest.mark.parametrize("make", [pytest.param(compiled, marks=native), th
 @contextmanager
 def fast_only() -> Iterator[None]:
     """Fails where a call leaves the native path."""
-    original = CompiledFunction.__call__
+    slow: list[Any] = []
 
-    def slow(self: CompiledFunction, *args: Any) -> Any:
-        raise AssertionError("the slow path was taken")
+    def profile(frame: Any, event: str, arg: Any) -> None:
+        if event == "call" and frame.f_code is CompiledFunction.__call__.__code__:
+            slow.append(frame.f_locals["args"])
 
-    CompiledFunction.__call__ = slow  # type: ignore[method-assign]  # for the test
+    sys.setprofile(profile)
     try:
         yield
     finally:
-        CompiledFunction.__call__ = original  # type: ignore[method-assign]  # as it was
+        sys.setprofile(None)
+    assert not slow, "the slow path was taken"
 
 
 # --------------------------------------------------------------------------------------------------- scalars
@@ -513,6 +515,7 @@ def test_nothing_leaks() -> None:
 
     for _ in range(50):
         once()
+    gc.collect()
     before, objects = sys.getrefcount(x), len(gc.get_objects())
     for _ in range(300):
         once()
