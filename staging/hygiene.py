@@ -6,9 +6,10 @@ happen once, while staging, however often the block runs.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
-from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType, ModuleType
+from types import BuiltinFunctionType, FrameType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -55,9 +56,34 @@ _FRESH = _references(object())  # to an object that only the one who asks holds
 
 
 def is_made_here(x: Any) -> bool:
+    """Whether staged code made `x` in this block; or code that we do not see did, for an object made here and no other."""
     b = current()
     known = blocks(b).made.get(id(x))
+    if known is None and _is_part(x, DEPTH):
+        made(x)
+        return True
     return known is not None and known[1] is home(b)
+
+
+DEPTH = 4  # of objects inside objects that a class or a factory makes for itself
+
+
+def _is_part(x: Any, depth: int) -> bool:
+    """Whether the one object that holds `x` was made here. Asked only where the answer is else an error: it takes a while."""
+    b = current()
+    known = blocks(b).made
+    holders = [h for h in gc.get_referrers(x) if not isinstance(h, _PASSING)]
+    if len(holders) != 1:
+        return False
+    (holder,) = holders
+    if id(holder) in known:
+        return known[id(holder)][1] is home(b)
+    if any(block is home(b) and getattr(o, "__dict__", None) is holder for o, block in known.values()):
+        return True
+    return depth > 0 and _is_part(holder, depth - 1)
+
+
+_PASSING = (FrameType, BuiltinFunctionType, MethodType)  # what holds an object while it is used
 
 
 def may_change(x: Any, how: str = "") -> Any:

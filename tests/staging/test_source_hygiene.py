@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import time
+from collections import defaultdict
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -29,6 +31,17 @@ class Box:
 
     def scaled(self, x):
         self.k = self.k * x
+        return self
+
+
+@dataclass
+class Bag:
+    total: float = 0.0
+    items: list[object] = field(default_factory=list)
+
+    def add(self, v):
+        self.total += v
+        self.items.append(v)
         return self
 
 
@@ -197,6 +210,39 @@ def test_objects_made_in_the_block_are_its_own():
         return y
 
     agrees(f, (2.0, 0), (2.0, 3))
+
+
+def test_what_an_object_made_in_the_block_makes_for_itself():
+    def f(x: Array[f64, "n"]):
+        groups = defaultdict(list)
+        for k in range(3):
+            groups[k % 2].append(x[k])
+        t = 0.0
+        for v in x:
+            bag = Bag()
+            bag.add(v).add(v * 2)
+            t += bag.total * len(bag.items)
+        return t + sum(groups[0]) - sum(groups[1])
+
+    agrees(f, (np.array([3.0, -1.0, 4.0, 1.0]),))
+
+
+def test_what_it_was_given_is_not_its_own():
+    def f(x: Rep[f64]):
+        bag = Bag(items=log)
+        bag.add(x)
+        return x
+
+    def g(x: Rep[f64]):
+        d = {"log": the_log()}
+        if x > 0:
+            d = {"log": d["log"]}
+            d["log"].append(1)
+        return x
+
+    for h in (f, g):
+        assert "made outside" in refused(h, 1.0).message
+    assert not log
 
 
 def test_a_closure_may_count_in_its_own_block():
