@@ -15,14 +15,12 @@ from lms.core.effects import Effects
 from lms.core.ir import Block, Function, Node, Program, Value, substitute, walk
 from lms.core.types import ArrayType, Dim, Scalar, Size
 
-from .rewrite import adopt
+from .rewrite import LARGEST, adopt
 
 a, c = p.array, p.control
 
 DIRECT = {a.load, a.store, a.accumulate}
 WHOLE = {a.dim, a.contract_into, a.argsort_into}  # use an array without giving it another name
-
-LARGEST = 1 << 17  # elements that are allocated before a loop that may not need them
 
 
 class _Hoisting:

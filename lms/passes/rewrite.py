@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from lms.core.types import ArrayType, Scalar, Size, Type, element
 
 s, a = p.scalar, p.array
 
+LARGEST = 1 << 17  # elements that may be allocated for nothing
 EMPTY_RAISES = {a.reduce_max, a.reduce_min, a.argmax, a.argmin}  # over nothing, they raise `ValueError` once lowered
 DIVISIONS = {s.floordiv, s.mod, s.quot, s.rem}
 
@@ -103,6 +105,9 @@ def speculative(node: Node, loops: Mapping[Value, Node]) -> bool:
         return all(within(i, d, loops) for i, d in zip(node.operands[1:], t.dims, strict=True))
     if node.op is a.view:
         return all(entry[0] != "at" for entry in node.attrs["spec"])
+    if node.op in (a.broadcast, a.iota, a.concatenate, a.contract, a.grow) and isinstance(node.result.type, ArrayType):
+        dims = node.result.type.dims  # of any size: it might not fit in memory
+        return all(isinstance(d, int) for d in dims) and prod(d for d in dims if isinstance(d, int)) <= LARGEST
     return node.op not in (a.reshape, a.take, a.take_along, a.empty, p.record.project, *EMPTY_RAISES)
 
 

@@ -304,6 +304,17 @@ def test_an_allocation_that_is_written_to_stays_in_its_loop() -> None:
     assert "broadcast" in body_of(apply(Licm(), program([VEC], body), ones()))
 
 
+def test_an_array_that_may_not_fit_in_memory_waits_for_the_loop_to_run() -> None:
+    def body(b: Any, size: Any, k: Any) -> Any:
+        def step(i: Any, t: Any) -> Any:
+            many = b.emit1(a.broadcast, number(b, 1.0), size, dims=(m,), axes=())
+            return b.emit1(s.add, t, b.emit1(a.load, many, b.const(0)))
+
+        return loop(b, k, step, number(b, 0.0))
+
+    assert "broadcast" in body_of(apply(Licm(), program([i64, i64], body), 10**15, 0))
+
+
 def test_a_condition_runs_at_least_once() -> None:
     def body(b: Any, x: Any, k: Any) -> Any:
         with b.reify([f64]) as cond:
