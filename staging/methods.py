@@ -15,6 +15,7 @@ from . import elementary as el
 from .elementwise import cast
 from .joins import describe, promote
 from .rep import Rep
+from .shapes import array_type
 
 
 def attribute(x: Rep, name: str) -> Any:
@@ -72,6 +73,12 @@ def _flatten(x: Rep, order: str = "C") -> Any:
     return Rep(current().emit1(p.array.copy, shaping.ravel(x).value))
 
 
+def _flat(x: Rep) -> Any:
+    if x.ndim and array_type(x.value).layout != "C":
+        raise StagingTypeError(f"`.flat` of {describe(x)}, which is not contiguous", here(), fix="write `x.ravel()` for a copy")
+    return shaping.ravel(x)
+
+
 def _no(what: str, fix: str) -> Callable[..., Any]:
     def refuse(x: Rep, *args: Any, **kwargs: Any) -> Any:
         raise StagingTypeError(f"`.{what}` of {describe(x)} is needed now, but it exists later", here(), fix=fix)
@@ -83,7 +90,7 @@ _ATTRIBUTES: dict[str, Callable[[Rep], Any]] = {
     "T": shaping.transpose,
     "real": el.real,
     "imag": el.imag,
-    "flat": shaping.ravel,
+    "flat": _flat,
     "nbytes": lambda x: x.size * x.dtype.itemsize,
     "itemsize": lambda x: x.dtype.itemsize,
 }

@@ -351,6 +351,9 @@ def is_operand(x: object) -> bool:
 capture: ContextVar[Callable[[np.ndarray[Any, Any]], Value] | None] = ContextVar("lms_capture", default=None)
 
 
+_KINDS = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}  # what is lifted to a type of a lower kind would lose something
+
+
 def lift(x: Any, type: Type | None = None) -> Rep:
     """`x` as a staged value: a constant, a hidden input, or itself; converted to the element type of `type`, if given.
 
@@ -365,9 +368,12 @@ def lift_value(x: Any, type: Type | None = None) -> Value:
         v = x.value if isinstance(x, Rep) else x
         if type is None or isinstance(type, SumType):
             return v
+        target = element(type)
+        if _KINDS[element(v.type).kind] > _KINDS[target.kind]:
+            raise StagingTypeError(f"expected {target}, found {describe(x)}", here(), fix=f"convert it: `.astype(\"{target}\")`")
         if isinstance(x, Weak):
-            _must_fit(v, element(type))
-        return convert(v, element(type))
+            _must_fit(v, target)
+        return convert(v, target)
     if isinstance(x, np.ndarray):
         return lift_value(_captured(x), type)
     if isinstance(type, SumType):

@@ -531,3 +531,24 @@ def test_a_program_that_grows_without_end_is_an_error(monkeypatch):
 
     refused(lms.StagingError, lms.stage(f), 1.0, said="more than 1,000 operations")
     assert lms.stage(lambda x: x + 1)(1.0) == 2.0
+
+
+def test_a_result_of_another_type_is_refused():
+    def truncated(x: float) -> Rep[i64]:
+        return x
+
+    def typed(x: Rep[f64]) -> Rep[i64]:
+        return x
+
+    def promoted(n: Rep[i64]) -> Rep[f64]:
+        return n
+
+    def literal(x: float) -> Rep[f64]:
+        return 1
+
+    for f in (truncated, typed):
+        with pytest.raises(TypeError, match="i64"):
+            lms.stage(f)(1.5)
+    with pytest.raises(TypeError, match="f64"):
+        lms.stage(promoted)(1)
+    assert type(lms.stage(literal)(2.0)) is float

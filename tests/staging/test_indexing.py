@@ -191,3 +191,21 @@ def test_unequal_sizes_are_checked_at_run_time():
     np.testing.assert_array_equal(f(np.ones(3), np.ones(3)), 2 * np.ones(3))
     with pytest.raises(ValueError, match="x and y differ in size, 3 and 4"):
         f(np.ones(3), np.ones(4))
+
+
+def read_then_written(a):
+    b = a.copy()
+    b[1:] = b[:-1] + 1
+    b[:, :-1] = b[:, 1:] * 2
+    b += b[::-1]
+    b[...] = b[:, ::-1] + b
+    c = b[:3, :3]
+    c[...] = c.T * 2 + c
+    b[0] = b[1] + b[0, 0]
+    b[b > 3] = b[b > 3] - 1
+    return b
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_read_is_what_was_there_before(backend):
+    same(read_then_written, A, backend=backend)
