@@ -99,6 +99,8 @@ def _sign(w: Writer, t: Scalar, xs: Sequence[str], flags: str) -> str:
 
 def _extremum(less: bool, w: Writer, t: Scalar, xs: Sequence[str], flags: str) -> str:
     (x, y), lt = xs, llvm_type(t)
+    if t.is_float and flags:  # in any order, so that loops are vectorised: then zeros are told apart by sign
+        return intrinsic(w, "minimum" if less else "maximum", t, x, y)
     if t.is_float:  # nan wins, whichever operand it is; of equal operands the second, as NumPy's vector code has it
         first = w.op(f"fcmp {'olt' if less else 'ogt'} {lt} {x}, {y}")
         return _select(w, w.op(f"or i1 {first}, {w.op(f'fcmp uno {lt} {x}, {x}')}"), lt, x, y)

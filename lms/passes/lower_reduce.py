@@ -40,8 +40,8 @@ COMBINE: dict[Primitive, tuple[Primitive, Identity]] = {
 
 
 def combine(b: Builder, op: Primitive, x: Value, y: Value) -> Value:
-    """One step of a reduction; sums and products of floats may be taken in any order."""
-    loose = op in (s.add, s.mul) and isinstance(x.type, Scalar) and x.type.kind in "fc"
+    """One step of a reduction; those of floats may be taken in any order."""
+    loose = op in (s.add, s.mul, s.maximum, s.minimum) and isinstance(x.type, Scalar) and x.type.kind in "fc"
     return b.emit1(op, x, y, fast=True) if loose else b.emit1(op, x, y)
 
 
