@@ -82,7 +82,9 @@ class Grammar:
 
     def choice(self, scope: Scope, depth: int) -> str:
         a, b = self.number(scope, depth - 1), self.number(scope, 0)
-        return str(self.pick([f"abs({a})", f"max({a}, {b})", f"min({a}, {b})", f"math.sqrt(0.25 + abs({a}))"]))
+        options = [f"abs({a})", f"max({a}, {b})", f"min({a}, {b})", f"math.sqrt(0.25 + abs({a}))", f"min([{a}, {b}, 0.5])"]
+        t = self.fresh("t")
+        return str(self.pick([*options, f"({t} := {a}) * {t}", f"max([{t} * {b} for {t} in [{b}, 0.5]])"]))
 
     def ternary(self, scope: Scope, depth: int) -> str:
         return f"({self.number(scope, depth - 1)} if {self.condition(scope, 0)} else {self.number(scope, depth - 1)})"

@@ -36,18 +36,20 @@ class Writer:
         return indented(lines)
 
     def statement(self, scope: Scope, depth: int) -> list[str]:
-        options = [self.assign, self.assign, self.augment, self.integer, self.boolean, self.new_array]
+        options = [self.assign, self.assign, self.augment, self.integer, self.boolean, self.new_array, self.unpack]
         if len(scope.all(FLOAT)) > 1:
             options.append(self.swap_numbers)
         if any(a.writable for a in scope.all(Vector, Matrix)):
-            options += [self.store, self.store, self.store, self.swap_elements]
+            options += [self.store, self.store, self.store, self.swap_elements, self.row]
         if scope.all(Vector, Matrix):
             options += [self.view, self.whole_array, self.rebind]
         if depth > 0:
             options += [self.branch, self.branch, self.loop, self.loop, self.loop, self.elements, self.fuelled]
             if scope.breakable:
                 options += [self.leave, self.leave]
-            options += [self.early, self.closure]
+            options += [self.early, self.closure, self.searching, self.forever, self.several]
+        if self.g.raising:
+            options += [self.refuse]
         lines: list[str] = self.g.pick(options)(scope, depth)
         return lines
 
@@ -99,6 +101,18 @@ class Writer:
         a, b = self.g.pick(names), self.g.pick(names)
         return [f"{a}, {b} = {self.g.pick([f'{b}, {a}', f'{b}, squash({a} + {b})'])}"]
 
+    def unpack(self, scope: Scope, depth: int) -> list[str]:
+        """Several names at once, by tuple or by chain."""
+        values = [self.value(scope, 1, old=False) for _ in range(3)]
+        a, b, c = names = [self.g.fresh("a") for _ in values]
+        for name in names:
+            scope.add(name, FLOAT)
+        x, y, z = values
+        ways = [[f"{a}, ({b}, {c}) = {x}, ({y}, {z})"], [f"{a} = {b} = {c} = {x}"],
+                [f"[{a}, *{b}s] = [{x}, {y}, {z}]", f"{b}, {c} = {b}s"]]
+        lines: list[str] = self.g.pick(ways)
+        return lines
+
     # ---------------------------------------------------------------------------------------- arrays
 
     def new_array(self, scope: Scope, depth: int) -> list[str]:
@@ -136,6 +150,20 @@ class Writer:
         a = self._writable(scope)
         i, j = self.g.place(scope, a), self.g.place(scope, a)
         return [f"{a.text}[{i}], {a.text}[{j}] = {a.text}[{j}], {a.text}[{i}]"]
+
+    def row(self, scope: Scope, depth: int) -> list[str]:
+        """A row or a column of a matrix, or elements of a vector chosen by a permutation, changed at once."""
+        a = self._writable(scope)
+        if isinstance(a.kind, Matrix):
+            row, column = self.g.index(scope, a.kind.rows), self.g.index(scope, a.kind.columns)
+            places = [(f"[{row}]", a.kind.columns), (f"[{row}, :]", a.kind.columns), (f"[:, {column}]", a.kind.rows)]
+            place, dim = self.g.pick(places)
+        else:
+            if not (chosen := [q.text for q in scope.all(Permutation) if q.kind.dim == a.kind.dim]):
+                return self.store(scope, depth)
+            place, dim = f"[{self.g.pick(chosen)}]", a.kind.dim
+        value = f"squash({self.g.vector(scope, dim, 1)})" if scope.vectors(dim) else self.value(scope, 1)
+        return [f"{a.text}{place} {self.g.pick(['=', '+=', '*='])} {value}"]
 
     def view(self, scope: Scope, depth: int) -> list[str]:
         """Another name for a part of an array."""
@@ -226,6 +254,24 @@ class Writer:
         return [f"{fuel} = 0", f"while {fuel} < {self.g.pick(['4', 'k'])} and {test}:", f"    {fuel} += 1",
                 *self.block(inner, depth - 1)]
 
+    def forever(self, scope: Scope, depth: int) -> list[str]:
+        """`while True`, left from inside."""
+        fuel = self.g.fresh("fuel")
+        inner = scope.inner(looping=True, breakable=True)
+        inner.add(fuel, INT, assignable=False)
+        test = f"{fuel} > {self.g.pick(['3', 'k'])} or {self.g.condition(scope, 0)}"
+        head = [f"{fuel} = 0", "while True:", f"    {fuel} += 1", f"    if {test}:"]
+        return [*head, f"        {self.g.pick(['break', self.give(scope)])}", *self.block(inner, depth - 1)]
+
+    def several(self, scope: Scope, depth: int) -> list[str]:
+        """A loop over a list of now."""
+        inner = scope.inner(looping=True, breakable=True)
+        e, f = self.g.fresh("e"), self.g.fresh("e")
+        inner.add(e, FLOAT)
+        inner.add(f, FLOAT)
+        pairs = ", ".join(f"({self.g.number(scope, 1)}, {self.g.number(scope, 0)})" for _ in range(2))
+        return [f"for {e}, {f} in [{pairs}]:", *self.block(inner, depth - 1, 2)]
+
     def leave(self, scope: Scope, depth: int) -> list[str]:
         before = self.block(scope.inner(), 0, 1) if self.g.chance(2) else []
         return [f"if {self.g.condition(scope, 1)}:", *before, f"    {self.g.pick(['break', 'continue'])}"]
@@ -241,6 +287,25 @@ class Writer:
         text = self.g.number(inner, 2)
         scope.functions.append(name)
         return [self.g.pick([f"{name} = lambda {u}: squash({text})", f"def {name}({u}): return squash({text})"])]
+
+    def searching(self, scope: Scope, depth: int) -> list[str]:
+        """A function with a loop and two ways out."""
+        name, u, i = self.g.fresh("g"), self.g.fresh("u"), self.g.fresh("i")
+        inner = scope.inner(closed=True, looping=True)
+        inner.add(u, FLOAT)
+        found = inner.inner()
+        found.add(i, INT, assignable=False, index_of="n")
+        text = [f"def {name}({u}, by=1.0):", f"    for {i} in range({scope.sizes['n']}):",
+                f"        if {self.g.condition(found, 0)}:", f"            return squash({self.g.number(found, 1)})",
+                f"        {u} = by * squash({u} + {self.g.number(found, 1)})", f"    return {u}"]
+        scope.functions.append(name)
+        return text
+
+    def refuse(self, scope: Scope, depth: int) -> list[str]:
+        """An error of the program's own."""
+        test = self.g.condition(scope, 0)
+        lines: list[str] = self.g.pick([[f"assert {test}, \"refused\""], [f"if {test}:", "    raise ValueError(\"refused\")"]])
+        return lines
 
     def give(self, scope: Scope) -> str:
         """A `return` of the program's results."""
@@ -328,4 +393,4 @@ def programs(draw: Callable[..., Any], smooth: bool = False, raising: bool = Fal
             texts.append(g.helpers[-1].text)
     text, params = writer.main()
     kinds: tuple[Kind, ...] = g.results
-    return Program("\n\n".join([*texts, text]), tuple(params.items()), len(kinds), smooth, draw(st.integers(0, 999)))
+    return Program("\n\n".join([*texts, text]), tuple(params.items()), len(kinds), smooth, raising, draw(st.integers(0, 999)))

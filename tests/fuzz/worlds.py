@@ -23,6 +23,7 @@ class Program:
     params: tuple[tuple[str, str], ...]
     results: int
     smooth: bool
+    raising: bool
     seed: int
 
     def __repr__(self) -> str:
@@ -31,7 +32,7 @@ class Program:
     def arguments(self, shift: float = 0.0) -> list[Any]:
         """Fresh arguments, the floats moved by `shift`."""
         rng = np.random.default_rng(self.seed)
-        n, m, k = int(rng.integers(2, 6)), int(rng.integers(1, 4)), int(rng.integers(0, 5))
+        n, m, k = int(rng.integers(0 if self.raising else 2, 6)), int(rng.integers(1, 4)), int(rng.integers(0, 5))
         made: dict[str, Callable[[], Any]] = {
             "s": lambda: float(rng.uniform(-2, 2)) + shift,
             "x": lambda: rng.uniform(-2, 2, n) + shift,
@@ -68,6 +69,9 @@ class Outcome:
     error: type[BaseException] | None = None
 
 
+RAISED = (IndexError, ZeroDivisionError, AssertionError, ValueError)  # what programs may raise
+
+
 def leaves(result: Any) -> tuple[Any, ...]:
     return result if isinstance(result, tuple) else (result,)
 
@@ -76,9 +80,8 @@ def outcome(f: Callable[..., Any], arguments: list[Any]) -> Outcome:
     """Call `f`; of exceptions only those a program may raise are an outcome."""
     try:
         return Outcome(leaves(f(*arguments)), arguments)
-    except (IndexError, ZeroDivisionError, RecursionError) as error:
-        kinds = (IndexError, ZeroDivisionError, RecursionError)
-        return Outcome((), arguments, next(kind for kind in kinds if isinstance(error, kind)))
+    except RAISED as error:
+        return Outcome((), arguments, next(kind for kind in RAISED if isinstance(error, kind)))
 
 
 def plain(program: Program) -> Outcome:
