@@ -12,7 +12,9 @@ from typing import Any
 from lms.core import primitives as p
 from lms.core.builder import Builder
 from lms.core.ir import Value
-from lms.core.types import ArrayType, Constructor, Scalar, SumType, Type, fresh_symbol, i64, is_differentiable
+from lms.core.types import ArrayType, Constructor, Scalar, SumType, Type, fresh_symbol, is_differentiable
+
+from .tangents import each
 
 # by identity: two programs may have different records of one name
 _sums: dict[int, tuple[SumType, SumType]] = {}
@@ -79,11 +81,7 @@ def _residual(like: Value) -> dict[str, Any]:
 
 
 def _fill(b: Builder, like: Value, shadow: Value) -> None:
-    (size,) = b.dims(like)  # arrays of records are residual memory: one axis
-    with b.reify([i64], ["i"]) as body:
-        (i,) = body.params
-        b.emit(p.array.store, shadow, fresh(b, b.emit1(p.array.load, like, i)), i)
-    b.emit(p.control.for_, b.const(0), size, b.const(1), blocks=[body], types=())
+    each(b, b.dims(like), lambda index: b.emit(p.array.store, shadow, fresh(b, b.emit1(p.array.load, like, *index)), *index))
 
 
 # ------------------------------------------------------------------------------- functions over records

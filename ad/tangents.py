@@ -6,6 +6,8 @@ whose fields are the tangents of the fields that can carry one.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from lms.core import primitives as p
 from lms.core.builder import Builder
 from lms.core.ir import Value
@@ -55,16 +57,20 @@ def zero(b: Builder, like: Value, t: Type | None = None) -> Value:
 
 
 def _zero_array_of_records(b: Builder, like: Value, t: ArrayType, sizes: tuple[Value, ...]) -> Value:
-    tangent = tangent_type(t.dtype)
-    (size,) = sizes  # arrays of records are residual memory: one axis
-    out = b.emit1(p.array.empty, size, dims=t.dims, dtype=tangent)
-    if like.node is not None and like.node.op is p.array.empty:
-        return out  # nothing is in it yet
-    with b.reify([i64], ["i"]) as body:
-        (i,) = body.params
-        b.emit(p.array.store, out, zero(b, b.emit1(p.array.load, like, i)), i)
-    b.emit(p.control.for_, b.const(0), size, b.const(1), blocks=[body], types=())
+    out = b.emit1(p.array.empty, *sizes, dims=t.dims, dtype=tangent_type(t.dtype))
+    if like.node is None or like.node.op is not p.array.empty:  # else nothing is in it yet
+        each(b, sizes, lambda index: b.emit(p.array.store, out, zero(b, b.emit1(p.array.load, like, *index)), *index))
     return out
+
+
+def each(b: Builder, sizes: Sequence[Value], act: Callable[[tuple[Value, ...]], object], index: tuple[Value, ...] = ()) -> None:
+    """Emit what `act` emits for every index, in loops."""
+    if not sizes:
+        act(index)
+        return
+    with b.reify([i64], ["i"]) as body:
+        each(b, sizes[1:], act, (*index, *body.params))
+    b.emit(p.control.for_, b.const(0), sizes[0], b.const(1), blocks=[body], types=())
 
 
 def _zero_function(b: Builder, t: SumType) -> str:

@@ -14,6 +14,7 @@ from lms.staging.loops import fori_loop, while_loop
 from lms.staging.ops import *  # noqa: F403  # the array and math functions: the list is `ops.__all__`
 
 from .api import Staged, check_pure, stage, unstaged
+from .check import check_grads
 from .derivatives import derivative, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .specialization import Specialization
 
@@ -47,7 +48,7 @@ else:
 
 __all__ = [
     "Array", "Mut", "Rep", "Specialization", "SpecializationWarning", "Staged", "StagingError", "Static", "bool_", "c128",
-    "c64", "check_pure", "cond", "derivative", "dims", "explain", "f32", "f64", "fori_loop", "grad", "hessian", "hvp",
+    "c64", "check_grads", "check_pure", "cond", "derivative", "dims", "explain", "f32", "f64", "fori_loop", "grad", "hessian", "hvp",
     "i16", "i32", "i64", "i8", "jacobian", "jvp", "print_now", "py_call", "random", "range", "stage", "u16", "u32", "u64",
     "u8", "unroll", "unstaged", "value_and_grad", "vjp", "while_loop",
 ]

@@ -13,7 +13,7 @@ from lms.core import primitives as p
 from lms.core.primitives import Primitive
 from lms.core.types import fresh_symbol, i64
 
-from ..continuations import R, Rule, Steps, check_form
+from ..continuations import R, Rule, Steps
 from .apply import constant, dims, emit, full, function, sizes, stretch, where
 
 _a = p.array
@@ -24,7 +24,6 @@ def on_memory(primitive: Primitive) -> Callable[[R], R]:
     """Register the rule of an operation on memory."""
 
     def register(rule: R) -> R:
-        check_form(rule)
         MEMORY[primitive] = rule
         return rule
 

@@ -11,7 +11,20 @@ from lms.core.builder import current
 from lms.core.types import f32, f64, fresh_symbol, symbol
 from lms.staging import ops
 from lms.staging.rep import Rep
-from tests.ad.programs import check, emit, floats, for_, if_, indices, load, size, store, total, while_
+from tests.ad.programs import (
+    check,
+    check_forward_over_reverse,
+    emit,
+    floats,
+    for_,
+    if_,
+    indices,
+    load,
+    size,
+    store,
+    total,
+    while_,
+)
 
 a, s = p.array, p.scalar
 rng = np.random.default_rng(0)
@@ -221,6 +234,11 @@ for _axes in ((0,), (1,), (0, 1)):
 def test_to_second_order(name: str) -> None:
     build, types, args = CASES[name]
     check(build, types, args, order=2)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_forward_over_reverse(name: str) -> None:
+    check_forward_over_reverse(*CASES[name])
 
 
 @pytest.mark.slow

@@ -12,7 +12,23 @@ from lms.core.builder import current
 from lms.core.primitives.record import Record
 from lms.core.types import Constructor, SumType, f64, fresh_symbol, i64, symbol
 from lms.staging.rep import Rep
-from tests.ad.programs import call, check, constant, floats, for_, function, if_, load, program, size, store, value, while_, zeros
+from tests.ad.programs import (
+    call,
+    check,
+    check_forward_over_reverse,
+    constant,
+    floats,
+    for_,
+    function,
+    if_,
+    load,
+    program,
+    size,
+    store,
+    value,
+    while_,
+    zeros,
+)
 
 A, n = floats, symbol("n")
 X = np.random.default_rng(0).normal(size=5)
@@ -210,6 +226,12 @@ def records_carried_and_chosen(x):
 def test_to_second_order(name: str) -> None:
     build, types, args, functions = CASES[name]
     check(build, types, args, order=2, functions=functions)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_forward_over_reverse(name: str) -> None:
+    build, types, args, functions = CASES[name]
+    check_forward_over_reverse(build, types, args, functions)
 
 
 @pytest.mark.slow

@@ -13,7 +13,20 @@ from lms.core.builder import current
 from lms.core.ir import walk
 from lms.core.types import ArrayType, f64, i64
 from lms.staging.rep import Rep
-from tests.ad.programs import check, emit, floats, for_, if_, load, program, size, store, while_, zeros
+from tests.ad.programs import (
+    check,
+    check_forward_over_reverse,
+    emit,
+    floats,
+    for_,
+    if_,
+    load,
+    program,
+    size,
+    store,
+    while_,
+    zeros,
+)
 
 X = np.random.default_rng(0).normal(size=5)
 M = np.random.default_rng(1).normal(size=(4, 4)) + 4 * np.eye(4)
@@ -227,6 +240,19 @@ def a_slice_is_written(x):
     return load(x, 1) * load(x, 2) + for_(0, size(view), [0.0], lambda i, s: s + np.sin(load(view, i)))[0]
 
 
+@case([floats("n")], 0.5 * X)
+def arrays_of_an_iteration_in_nested_loops(x):
+    def outer(t, s):
+        def body(i, s):
+            w = zeros(i + 1)
+            for_(0, i + 1, [], lambda j: store(w, load(x, j) * s, j))
+            return for_(0, i + 1, [s], lambda j, s: s * 0.8 + load(w, j) * load(w, j))
+
+        return for_(0, 3, [s], body)
+
+    return for_(0, 2, [0.2], outer)
+
+
 @case([f64], 1.1)
 def arrays_made_in_a_while(x):
     def body(y, k):
@@ -258,6 +284,11 @@ def w4_a_handle_that_is_the_other(x):
 def test_to_second_order(name: str) -> None:
     build, types, args = CASES[name]
     check(build, types, args, order=2)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_forward_over_reverse(name: str) -> None:
+    check_forward_over_reverse(*CASES[name])
 
 
 @pytest.mark.slow(sample=True)
