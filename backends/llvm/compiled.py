@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
+import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
+from importlib.util import module_from_spec, spec_from_file_location
+from types import ModuleType
 from typing import Any
 
 from lms.core.ir import Function
@@ -117,9 +123,23 @@ _EXPORTED = re.compile(r"^define (?=(?:i32 @lms_main|void @lms_free|void @lms_fi
 
 def _cython(module: str, name: str) -> int:
     """The address of a function that a Cython module offers to others. Imported only when something needs it."""
-    from importlib import import_module
+    return capsule_pointer(_extension(module).__pyx_capi__[name])
 
-    return capsule_pointer(import_module(module).__pyx_capi__[name])
+
+def _extension(name: str) -> ModuleType:
+    """An extension module, without the package around it where that has not been imported: it would take ten times as long."""
+    if name in sys.modules:
+        return sys.modules[name]
+    top, *path, last = name.split(".")
+    folder = os.path.join(*import_module(top).__path__, *path)
+    found = PathFinder.find_spec(last, [folder])
+    if found is None or found.origin is None or not found.origin.endswith(tuple(EXTENSION_SUFFIXES)):
+        return import_module(name)
+    spec = spec_from_file_location(name, found.origin)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class _Strict(NativeCallable):

@@ -289,10 +289,15 @@ def _code() -> jit.Code:
     return objects.code(merge(_TEXT, front_shapes.TEXT, front_text.TEXT, poll.TEXT), EXPORTS, foreign.get)
 
 
-@cache
-def _math() -> jit.Code:
-    text, names = vecmath.library()
-    return objects.code(text, names, lambda name: None)
+_math: dict[str, jit.Code] = {}
+
+
+def _of_math(name: str) -> int:
+    """The address of a function of the library of vector math; those that belong together are linked together."""
+    if name not in _math:
+        text, names = vecmath.library(name)
+        _math.update(dict.fromkeys(names, objects.code(text, names, lambda name: None)))
+    return _math[name][name]
 
 
 @cache
@@ -301,7 +306,7 @@ def resolve(name: str) -> int | None:
     if name in EXPORTS:
         return _code()[name]
     if vecmath.in_library(name):
-        return _math()[name]
+        return _of_math(name)
     if name == "lms_stack":
         return ctypes.addressof(_stack)
     if name == "lms_suspended":

@@ -358,14 +358,13 @@ def in_library(name: str) -> bool:
     return name.startswith("lms_") and name.split("_")[1] in LIBRARY
 
 
-def library() -> tuple[str, tuple[str, ...]]:
-    """The text of our library, for this machine's vectors, and the names it defines."""
-    functions = []
-    for op, quarter in LIBRARY.items():
-        for bits in (64, 32):
-            for lanes in (1, *(size * 8 // bits for size in _widths())):
-                f = Lines(f"lms_{op}_f{bits}" + (f"_v{lanes}" if lanes > 1 else ""), bits, lanes=lanes)
-                _sin_cos(f, quarter)
-                functions.append(f)
+def library(name: str) -> tuple[str, tuple[str, ...]]:
+    """The text of our library that has this symbol, for this machine's vectors, and the names it defines."""
+    op, kind = name.split("_")[1:3]
+    bits, functions = int(kind[1:]), []
+    for lanes in (1, *(size * 8 // bits for size in _widths())):
+        f = Lines(f"lms_{op}_f{bits}" + (f"_v{lanes}" if lanes > 1 else ""), bits, lanes=lanes)
+        _sin_cos(f, LIBRARY[op])
+        functions.append(f)
     declares = sorted({d for f in functions for d in f.declares})
     return "".join(f.written("") for f in functions) + "\n".join(declares) + "\n", tuple(f.name for f in functions)
