@@ -79,7 +79,20 @@ def _with_code(f: FunctionType, new: _Rewritten) -> FunctionType:
     return g
 
 
+GUARDS = (17, 8, 3, 0)
+"""How deep the `try`s may be nested that we add: CPython allows 20 loops and `try`s inside each other, the user's included."""
+
+
 def _rewrite(code: CodeType, found: Found, outside: frozenset[str]) -> _Rewritten:
+    for guards in GUARDS[:-1]:
+        try:
+            return _rewrite_with(code, found, outside, guards)
+        except SyntaxError:  # too many statically nested blocks
+            continue
+    return _rewrite_with(code, found, outside, GUARDS[-1])
+
+
+def _rewrite_with(code: CodeType, found: Found, outside: frozenset[str], guards: int) -> _Rewritten:
     node = copy.deepcopy(found.node)
     file = code.co_filename
     if isinstance(node, ast.AsyncFunctionDef):
@@ -88,7 +101,7 @@ def _rewrite(code: CodeType, found: Found, outside: frozenset[str]) -> _Rewritte
         _Mangle(found.owner).visit(node)
     _bare(node)
     sites: list[Site] = []
-    rewriter = Rewriter(file, sites, count())
+    rewriter = Rewriter(file, sites, count(), guards)
     if isinstance(node, ast.Lambda):
         refuse([node.body], file)
         node = rewriter.visit(node)

@@ -27,7 +27,6 @@ from .source_match import Matches
 from .state import HIDDEN
 
 HERE = f"{HIDDEN}here"  # the block that a call runs in
-BLOCK_LIMIT = 17  # CPython allows 20 nested loops and `try`s in a function
 
 _REFUSED: dict[type[ast.AST], tuple[str, str]] = {
     ast.With: ("`with`", "call what it manages before and after, outside the staged function"),
@@ -44,11 +43,12 @@ _REFUSED: dict[type[ast.AST], tuple[str, str]] = {
 class Rewriter(Expressions):
     """Rewrites one function, and the functions inside it."""
 
-    def __init__(self, file: str, sites: list[Site], numbers: count[int], unsure: names.Names = names.NONE,
+    def __init__(self, file: str, sites: list[Site], numbers: count[int], guards: int, unsure: names.Names = names.NONE,
                  homes: dict[str, str] | None = None) -> None:
         super().__init__(file, unsure)
         self.sites = sites
         self.numbers = numbers
+        self.guards = guards  # how deep bodies are guarded against what is raised in them later
         self.homes = {} if homes is None else homes  # where the variables of functions around live, for `nonlocal`
         self.last: dict[str, ast.AST] = {}  # the latest assignment of each name, so far
         self.depth = 0
@@ -90,7 +90,7 @@ class Rewriter(Expressions):
 
     def inner(self, bound: names.Names) -> Rewriter:
         """A rewriter for a function inside, which sees what this one sees but `bound`."""
-        return Rewriter(self.file, self.sites, self.numbers, self.unsure - bound, self.homes)
+        return Rewriter(self.file, self.sites, self.numbers, self.guards, self.unsure - bound, self.homes)
 
     # ------------------------------------------------------------------------------------ statements
 
@@ -114,7 +114,7 @@ class Rewriter(Expressions):
     def _guarded(self, name: str, body: list[ast.stmt], source: Sequence[ast.AST]) -> list[ast.stmt]:
         """A body in which something may be raised later."""
         may = any(isinstance(n, ast.Call | ast.Raise | ast.Assert) for s in source for n in ast.walk(s))
-        if self.depth >= BLOCK_LIMIT or not may:
+        if self.depth >= self.guards or not may:
             return body
         error = f"{HIDDEN}e"
         handler = ast.ExceptHandler(lms("Dead"), error, [ast.Expr(method(name, "dead", ast.Name(error, ast.Load())))])

@@ -442,6 +442,54 @@ def test_what_a_jump_leaves_unbound_is_found_out_later():
     agrees(f, *VECTORS, (np.array([11.0, 12.0]),), (np.array([11.0, 4.0, 12.0]),), (np.array([-2.0, 4.0]),))
 
 
+def test_nesting_as_deep_as_python_allows():
+    def loops(n: Rep[i64]):
+        s = 0
+        for a in range(n):
+            for b in range(n):
+                for c in range(n):
+                    for d in range(n):
+                        for e in range(n):
+                            for f in range(n):
+                                for g in range(n):
+                                    for h in range(n):
+                                        for i in range(n):
+                                            for j in range(n):
+                                                for k in range(n):
+                                                    for m in range(n):
+                                                        if a + b + c + d + e + f > 5:
+                                                            s += abs(g + h) + i + j + k + m
+                                                            if s > 1000:
+                                                                return s
+        return s
+
+    agrees(loops, (0,), (1,))
+
+    def choices(n: Rep[i64]):
+        if n > 0:
+            if n > 1:
+                if n > 2:
+                    if n > 3:
+                        if n > 4:
+                            if n > 5:
+                                if n > 6:
+                                    if n > 7:
+                                        if n > 8:
+                                            if n > 9:
+                                                if n > 10:
+                                                    if n > 11:
+                                                        if n > 12:
+                                                            if n > 13:
+                                                                if n > 14:
+                                                                    if n > 15:
+                                                                        if n > 16:
+                                                                            if n > 17:
+                                                                                return abs(n)
+        return n * 2
+
+    agrees(choices, *[(k,) for k in range(0, 24, 3)])
+
+
 # ---------------------------------------------------------------------------------------- what is carried
 
 
