@@ -47,7 +47,11 @@ def _setting() -> str:
         lms = "?"
     import llvmlite.binding as llvm
 
-    return repr((_MAGIC, jit.host(), llvm.llvm_version_info, llvmlite.__version__, lms))
+    try:
+        how = hashlib.blake2b(Path(jit.__file__).read_bytes()).hexdigest()  # the passes, and their order
+    except OSError:
+        how = ""
+    return repr((_MAGIC, jit.host(), llvm.llvm_version_info, llvmlite.__version__, lms, how))
 
 
 def key(text: str, opt: int) -> str:
