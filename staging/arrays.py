@@ -60,7 +60,7 @@ def _kept(x: Rep, out: Rep, axes: Sequence[int], keepdims: bool) -> Rep:
     return Rep(current().emit1(p.array.view, out.value, spec=spec, dims=tuple(1 if s == ("new",) else next(rest) for s in spec)))
 
 
-def _summable(x: Any, dtype: Any) -> Rep:
+def summable(x: Any, dtype: Any = None) -> Rep:
     """Small ints and bools are summed in 64 bits."""
     x = asarray(x)
     kind = element(x.type)
@@ -69,7 +69,7 @@ def _summable(x: Any, dtype: Any) -> Rep:
     return Rep(convert(x.value, u64 if kind.kind == "u" else i64 if kind.kind in "bi" else kind))
 
 
-def _not_empty(x: Rep, axis: Any, name: str) -> Rep:
+def not_empty(x: Rep, axis: Any, name: str) -> Rep:
     for k in axes_of(x, axis):
         n = x.shape[k]
         if isinstance(n, Rep):
@@ -82,25 +82,25 @@ def _not_empty(x: Rep, axis: Any, name: str) -> Rep:
 @stages(np.sum)
 def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
     """The sum over some axes, or all."""
-    return _reduce(p.array.reduce_sum, _summable(x, dtype), axis, keepdims, fast=True)
+    return _reduce(p.array.reduce_sum, summable(x, dtype), axis, keepdims, fast=True)
 
 
 @stages(np.prod)
 def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
     """The product over some axes, or all."""
-    return _reduce(p.array.reduce_prod, _summable(x, dtype), axis, keepdims, fast=True)
+    return _reduce(p.array.reduce_prod, summable(x, dtype), axis, keepdims, fast=True)
 
 
 @stages(np.max)
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
     """The largest element; NaN if there is one. Raises `ValueError` for an empty array."""
-    return _reduce(p.array.reduce_max, _not_empty(asarray(x), axis, "maximum"), axis, keepdims)
+    return _reduce(p.array.reduce_max, not_empty(asarray(x), axis, "maximum"), axis, keepdims)
 
 
 @stages(np.min)
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
     """The smallest element; NaN if there is one. Raises `ValueError` for an empty array."""
-    return _reduce(p.array.reduce_min, _not_empty(asarray(x), axis, "minimum"), axis, keepdims)
+    return _reduce(p.array.reduce_min, not_empty(asarray(x), axis, "minimum"), axis, keepdims)
 
 
 @stages(np.any)
@@ -186,7 +186,7 @@ def _argument(op: Primitive, x: Any, axis: Any, keepdims: bool, name: str) -> An
 
     x = asarray(x)
     flat = ravel(x) if axis is None and x.ndim != 1 else x
-    _not_empty(flat, axis, name)
+    not_empty(flat, axis, name)
     k = 0 if axis is None else one_axis(x, axis)
     out = Rep(current().emit1(op, flat.value, axis=k))
     return _kept(x, out, range(x.ndim) if axis is None else (k,), keepdims)
@@ -209,7 +209,7 @@ def cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Any:
     """The sums of the elements so far."""
     from .shaping import ravel
 
-    x = _summable(x, dtype)
+    x = summable(x, dtype)
     flat = ravel(x) if axis is None and x.ndim != 1 else x
     return Rep(current().emit1(p.array.cumsum, flat.value, axis=0 if axis is None else one_axis(x, axis)))
 

@@ -368,12 +368,12 @@ def lift_value(x: Any, type: Type | None = None) -> Value:
         v = x.value if isinstance(x, Rep) else x
         if type is None or isinstance(type, SumType):
             return v
-        target = element(type)
-        if _KINDS[element(v.type).kind] > _KINDS[target.kind]:
-            raise StagingTypeError(f"expected {target}, found {describe(x)}", here(), fix=f"convert it: `.astype(\"{target}\")`")
+        wanted = element(type)
+        if _KINDS[element(v.type).kind] > _KINDS[wanted.kind]:
+            raise StagingTypeError(f"expected {wanted}, found {describe(x)}", here(), fix=f"convert it: `.astype(\"{wanted}\")`")
         if isinstance(x, Weak):
-            _must_fit(v, target)
-        return convert(v, target)
+            _must_fit(v, wanted)
+        return convert(v, wanted)
     if isinstance(x, np.ndarray):
         return lift_value(_captured(x), type)
     if isinstance(type, SumType):
