@@ -22,6 +22,7 @@ from . import trees
 from .blocks import Attempt, blocks, close_block, open_block, remembered, splice, unwind
 from .carried import Carried
 from .control import Dead, Site, truth
+from .hygiene import may_change
 from .iterables import Later, Range, Unrolled, counter, index_value, later
 from .rep import Rep, lift_value
 from .state import HIDDEN, Frame, Maybe, Slot, Undefined, Variable, one_sided, taken
@@ -204,6 +205,8 @@ class For(Loop):
             return
         self.budget = self.b is not None and not isinstance(iterable, Unrolled)
         self.length = len(iterable) if isinstance(iterable, Sized) else None
+        if isinstance(iterable, Iterator):
+            may_change(iterable, "next")
         self.items: Iterator[Any] = iter(iterable)
         self.stopped = False
 

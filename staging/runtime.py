@@ -142,7 +142,7 @@ def call(f: Any, /, *args: Any, **kwargs: Any) -> Any:
     if not staging():
         return f(*args, **kwargs)
     if (special := _SPECIAL.get(f) if _hashable(f) else None) is not None:
-        return special(*args, **kwargs)
+        return hygiene.made_by_call(special(*args, **kwargs))
     if f in _FRAMES if _hashable(f) else False:
         raise StagingError(f"`{f.__name__}` looks at a frame or at text, which staging rewrites", here(),
                            fix="name the variables")

@@ -119,6 +119,14 @@ def takes_from_an_iterator(x: Rep[f64]):
     return x + next(stream)
 
 
+def goes_through_an_iterator(x: Rep[f64]):
+    for k in stream:
+        x = x + k
+        if k > 3:
+            break
+    return x
+
+
 def draws(x: Rep[f64]):
     return x * random.random()
 
@@ -161,6 +169,7 @@ REFUSED = [
     (assigns_a_global, (1.0,), "total += 1"),
     (assigns_a_nonlocal, (3,), "k += 1"),
     (takes_from_an_iterator, (1.0,), "next(stream)"),
+    (goes_through_an_iterator, (1.0,), "stream"),
     (draws, (1.0,), "random.random()"),
     (draws_from_numpy, (1.0,), "np.random.normal()"),
     (draws_from_a_generator, (1.0,), "generator.normal()"),
@@ -197,6 +206,25 @@ def test_lists_made_in_the_block_are_its_own():
         return out
 
     agrees(f, *[(np.array([1.0, -2.0, 3.0]), k) for k in range(4)])
+
+
+def test_iterators_made_in_the_block_are_its_own():
+    def f(x: Rep[f64], n: Rep[i64]):
+        y = 0.0
+        for i in range(n):
+            it = iter([x, x * 2, x * 3])
+            y += next(it)
+            for v in it:
+                y += v * i
+            for a, b in zip([1, 2], reversed([x, y])):
+                y += a * b
+            for k in (j * j for j in range(3)):
+                y += k
+            for k, v in {"a": x}.items():
+                y += v * len(k)
+        return y
+
+    agrees(f, (2.0, 0), (2.0, 3))
 
 
 def test_objects_made_in_the_block_are_its_own():

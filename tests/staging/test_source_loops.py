@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lms
-from lms import Array, Mut, Rep, f32, f64, i64
+from lms import Array, Mut, Rep, f32, f64, i64, u8
 from lms.core.errors import LmsError, StagingTypeError, UndefinedError
 from lms.core.ir import walk
 from tests.support.differential import agrees, points_at, refused
@@ -585,6 +585,25 @@ def test_ranges_of_later_in_calls():
         return sum(range(n)), len(range(2, n)), sum([i * i for i in range(n)]), np.sum(range(n)), sum(list(range(n)))
 
     agrees(f, *COUNTS)
+
+
+def test_numbers_of_python_that_exist_later_adapt_as_numpy_has_it():
+    def narrow(x: Array[u8, "n"], n: Rep[i64]):
+        out = np.zeros(len(x), dtype=np.uint8)
+        for i in range(n):
+            out[i % len(x)] = x[i % len(x)] + i * 100
+        return out
+
+    def single(x: Array[f32, "n"]):
+        s = 0
+        for i in range(len(x)):
+            s = s + x[i] * i
+            s = s * (i / 2)
+        return s
+
+    agrees(narrow, (np.array([1, 2, 3], np.uint8), 2), (np.array([1, 2, 3], np.uint8), 6))
+    agrees(single, (np.array([1.5, 2, 3], np.float32),))
+    assert type(lms.stage(backend="interpret")(single)(np.ones(3, np.float32))) is np.float32
 
 
 # ------------------------------------------------------------------------------------------------- errors
