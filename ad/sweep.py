@@ -213,12 +213,14 @@ class Sweep(Replay):
         """Undo the copies that no backward half reads."""
         users: dict[Value, set[Node]] = {}
         places: dict[Node, Block] = {}
+        blocks: list[Block] = []
         for function in functions:
-            _index(function.body, users, places)
+            _index(function.body, users, places, blocks)
         for copied, anyway in reversed(self.snapshots):
-            self._drop(copied, anyway, users, places)
+            self._drop(copied, anyway, users, places, blocks)
 
-    def _drop(self, copied: Value, anyway: frozenset[Node], users: dict[Value, set[Node]], places: dict[Node, Block]) -> None:
+    def _drop(self, copied: Value, anyway: frozenset[Node], users: dict[Value, set[Node]], places: dict[Node, Block],
+              blocks: Sequence[Block]) -> None:
         mine = users.get(copied, set())
         (made,) = (copied.node,) if copied.node is not None else (None,)
         if made is None or not mine <= anyway:
@@ -232,17 +234,18 @@ class Sweep(Replay):
         for user in users.get(replaced, set()):
             user.operands = tuple(source if v is replaced else v for v in user.operands)
             users.setdefault(source, set()).add(user)
-        for block in {*places.values()}:
+        for block in blocks:
             if replaced in block.results:
                 block.results = tuple(source if v is replaced else v for v in block.results)
         users.get(source, set()).discard(gone)
         places[gone].nodes.remove(gone)
 
 
-def _index(block: Block, users: dict[Value, set[Node]], places: dict[Node, Block]) -> None:
+def _index(block: Block, users: dict[Value, set[Node]], places: dict[Node, Block], blocks: list[Block]) -> None:
+    blocks.append(block)
     for node in block.nodes:
         places[node] = block
         for v in node.operands:
             users.setdefault(v, set()).add(node)
         for inner in node.blocks:
-            _index(inner, users, places)
+            _index(inner, users, places, blocks)

@@ -40,3 +40,22 @@ def test_the_tangent_of_an_argument_that_is_written_to_stays_the_callers() -> No
     assert (value, moved) == (15.0, 2 * 3.0 * (0.5 + 2.0 * 0.25) + 5.0 * 2.0)
     np.testing.assert_array_equal(d_out, [0.5, 0.25])
     np.testing.assert_array_equal(out, [3.0, 12.0])
+
+
+@lms.stage
+def chosen(x: Rep[Array[f64, "n"]], k: Rep[i64]):
+    total = 0.0
+    for i in range(k):
+        y = x * 2.0
+        z = x * 3.0
+        if i % 2 == 0:
+            z = y  # a branch that does nothing but give
+        total += np.sum(z)
+    return y, total
+
+
+def test_a_branch_without_operations_gives_an_array() -> None:
+    # 2 for even and 3 for odd i, and y = 2 x
+    x = np.array([1.0, 5.0])
+    np.testing.assert_array_equal(lms.grad(lambda x, k: chosen(x, k)[1])(x, 3), [7.0, 7.0])
+    np.testing.assert_array_equal(lms.grad(lambda x, k: np.sum(chosen(x, k)[0]) + chosen(x, k)[1])(x, 3), [9.0, 9.0])
