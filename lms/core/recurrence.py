@@ -7,8 +7,8 @@ from .ir import Block, Node, Value, walk
 from .types import Scalar
 
 _LOOPS = (p.control.for_, p.control.while_, p.control.call)
-_SUMS = (p.scalar.add, p.scalar.mul)
-_EXACT = (*_SUMS, p.scalar.minimum, p.scalar.maximum, p.scalar.and_, p.scalar.or_, p.scalar.xor)
+_SUMS = (p.scalar.add, p.scalar.mul, p.scalar.minimum, p.scalar.maximum)
+_EXACT = (*_SUMS, p.scalar.and_, p.scalar.or_, p.scalar.xor)
 
 
 def innermost(loop: Node) -> bool:
