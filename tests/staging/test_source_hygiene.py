@@ -216,7 +216,7 @@ def test_iterators_made_in_the_block_are_its_own():
             y += next(it)
             for v in it:
                 y += v * i
-            for a, b in zip([1, 2], reversed([x, y])):
+            for a, b in zip([1, 2], reversed([x, y]), strict=True):
                 y += a * b
             for k in (j * j for j in range(3)):
                 y += k
