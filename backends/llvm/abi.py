@@ -3,7 +3,7 @@
 Everything crosses the border in 8-byte *slots*, in one encoding (`slots`) for arguments, results, fields of records,
 operands of `print` and of failing checks:
 
-    scalar     one slot, the value in its low bytes, zero-extended (bool: 0 or 1; complex: two slots, real then imaginary)
+    scalar     one slot, the value in its low bytes, the others left open (bool: 0 or 1; complex: two slots, real then imaginary)
     array      owner, data, every dimension (static ones too), and for layout `S` every stride, counted in elements
     record     a pointer to its node: {i64 references, i32 tag, i32 kind}, then the slots of its fields in order
 
