@@ -523,3 +523,21 @@ def test_nothing_leaks() -> None:
     assert sys.getrefcount(x) == before
     assert len(gc.get_objects()) - objects < 100
     assert ctypes.sizeof(ctypes.c_void_p) == 8
+
+
+# ----------------------------------------------------------------------------------------- options, and to look at
+
+
+@pytest.mark.parametrize("options", [{"opt": 0}, {"debug": True}, {"opt": 0, "debug": True}, {"boundscheck": False}, {"fastmath": True}])
+def test_every_way_to_compile_gives_the_same(options: dict[str, Any]) -> None:
+    f = compile(program([vector(), i64], lambda e, x, i: (total(e, x), careful(e, x, i))), **options)
+    assert f(np.arange(5.0), 2) == (10.0, 2.0)
+    assert f(np.arange(5.0)[::-1], -5) == (10.0, 4.0)
+
+
+def test_a_compiled_function_shows_itself() -> None:
+    f = compiled([f64], lambda e, x: e.mul(x, x))
+    assert "fmul double" in f.llvm
+    assert "mul" in f.asm
+    assert len(f.object_code) > 100
+    assert repr(f) == "<compiled f(f64) -> (f64)>"
