@@ -24,6 +24,7 @@ from .values import Array, V, pack, parts, unpack
 from .writer import RULES, ModuleWriter, Options, Writer, quoted, returned
 
 __all__ = ["Options", "emit", "emit_module"]
+LONG = 400  # lines of an entry without loops from which on it is not improved
 MANY = 48  # places that use blocks of memory, from which on that is called instead of inlined
 _LONG = ("for", "while", "contract_into", "argsort_into", "print", "py_call")
 
@@ -90,6 +91,11 @@ def _callees_first(program: Program) -> list[Function]:
     return sorted(program.functions.values(), key=lambda f: any(n.op is p.control.call for n in walk(f.body)))
 
 
+def _straight(w: Writer) -> bool:
+    """Whether a function is long, is run once and has no loops: it is compiled as it is, for the work is in what it calls."""
+    return w.function.name == w.module.program.entry and not w.loops and len(w.lines) > LONG
+
+
 def _runtime(module: ModuleWriter, uses: int, types: dict[str, SumType]) -> str:
     """The parts of the runtime a module needs, which uses blocks of memory in so many places."""
     text = memory.FREE + memory.finish(uses > 0, bool(types), bool(module.recursive))
@@ -135,7 +141,7 @@ def _function(module: ModuleWriter, function: Function, scopes: Scopes) -> str:
     w.exits()
     if w.sure:
         module.sure.add(function.name)
-    attributes = "nounwind" + (" noinline" if function.name in module.shared else "")
+    attributes = "nounwind" + (" noinline optnone" if _straight(w) else " noinline" if function.name in module.shared else "")
     attributes += ' "frame-pointer"="all"' if module.options.debug else ""
     debug = f" !dbg {module.debug.subprogram(function)}" if module.debug is not None else ""
     head = f"define internal {returned(function)} @{quoted(function.name)}({', '.join(params)}) {attributes}{debug} {{\nentry:\n"

@@ -108,7 +108,7 @@ class Share:
         chosen = [alike for alike in kinds.values() if len(alike) >= self.copies]
         if sum((len(alike) - 1) * sum(1 for _ in walk(alike[0].loop.blocks[0])) for alike in chosen) < self.worth:
             return program
-        calls = dict(pair for alike in chosen for pair in _shared(program, alike))
+        calls = dict(pair for alike in kinds.values() for pair in _shared(program, alike))  # so that few loops stay behind
         for function in list(program.functions.values()):
             _replace(function.body, calls)
         return program
