@@ -19,6 +19,7 @@ from lms.staging.rep import Rep
 
 from .activity import INERT, Activities, Activity
 from .continuations import RULES, resume, start
+from .memory import overwritten
 from .rules.apply import full
 from .tangents import field_of_tangent, tangent_type, zero
 
@@ -41,6 +42,7 @@ class ForwardMode:
         self.program = program
         self.builder = Builder(program)
         self.activities = Activities(program)
+        self.written, _ = overwritten(program, self.activities.effects)
         self._names: dict[tuple[str, frozenset[int]], str] = {}
 
     def expand(self, node: Node) -> None:
@@ -167,13 +169,18 @@ class _Forward(Replay):
             if x in self.dots and y in self.dots:
                 self.dots[node.result] = b.emit1(node.op, self.dots[x], self.dots[y])
             elif x in self.dots:
-                self.dots[node.result] = self.dots[x]
+                self.dots[node.result] = self._own(self.dots[x], x, node.result)
             else:
                 dy = self.dots[y]
-                self.dots[node.result] = dy if node.op is p.scalar.add else b.emit1(p.scalar.neg, dy)
+                self.dots[node.result] = self._own(dy, y, node.result) if node.op is p.scalar.add else b.emit1(p.scalar.neg, dy)
             return
         dots = [self.dot(v) if k in positions else new for k, (v, new) in enumerate(zip(node.operands, operands, strict=True))]
         self.dots[node.result] = b.emit1(node.op, *dots, **attrs)
+
+    def _own(self, dot: Value, *sharing: Value) -> Value:
+        """A tangent that two values share: a copy, if either is an array that anything writes to."""
+        effects, written = self.mode.activities.effects, self.mode.written
+        return self.builder.emit1(_a.copy, dot) if any(effects.roots(v) & written for v in sharing) else dot
 
     def _by_rule(self, node: Node, operands: tuple[Value, ...], attrs: dict[str, Any]) -> None:
         """Resume the reverse rule with a cotangent of one: it hands back the partial derivatives."""

@@ -222,10 +222,30 @@ def check(build: Callable[..., Any], types: Sequence[Type], args: Sequence[Any],
     return first
 
 
-def check_forward_over_reverse(build: Callable[..., Any], types: Sequence[Type], args: Sequence[Any],
-                               functions: Sequence[Define] = (), tolerance: float = 1e-5) -> None:
-    """Compare the forward derivative of a weighted sum of the gradient, in a direction, with a difference."""
+def check_forward(build: Callable[..., Any], types: Sequence[Type], args: Sequence[Any], functions: Sequence[Define] = (),
+                  tolerance: float = 1e-5) -> None:
+    """Compare forward derivatives, in a direction, with differences: of the program, and of a weighted sum of its gradient."""
     wrt = [k for k, t in enumerate(types) if is_differentiable(t)]
+    random = np.random.default_rng(3)
+    directions = [random.normal(size=np.shape(args[k])) if np.ndim(args[k]) else float(random.normal()) for k in wrt]
+    for order in (0, 1):
+        _, found = run(_along(build, types, functions, wrt, order), [*copies(args), *copies(directions)])
+        below = program(build, types, functions, order, wrt, gradient=False)
+
+        def at(by: float, below: Program = below) -> float:
+            moved = copies(args)
+            for k, d in zip(wrt, directions, strict=True):
+                moved[k] = moved[k] + by * d
+            return float(run(below, moved)[0])
+
+        e = 1e-5
+        expected = (8 * (at(e) - at(-e)) - (at(2 * e) - at(-2 * e))) / (12 * e)
+        assert abs(found - expected) <= tolerance * max(1.0, abs(expected)), (order, found, expected)
+
+
+def _along(build: Callable[..., Any], types: Sequence[Type], functions: Sequence[Define], wrt: Sequence[int],
+           order: int) -> Program:
+    """The derivative in a direction of the program (order 0), or of a weighted sum of its gradient (order 1)."""
     made = Program()
     b = Builder(made)
     with building(b):
@@ -233,29 +253,16 @@ def check_forward_over_reverse(build: Callable[..., Any], types: Sequence[Type],
             define(b)
         mut = frozenset(k for k, t in enumerate(types) if isinstance(t, ArrayType))
         with b.function("f", types, [f"x{k}" for k in range(len(types))], mut=mut) as f:
-            f.body.results = tuple(map(value, listed(build(*map(Rep, f.body.params)))))
-        slope = _gradient(b, "f", wrt, weighted=True)
+            f.body.results = tuple(map(value, listed(build(*map(Rep, f.body.params)))))[:1]
+        name = _gradient(b, "f", wrt, weighted=True) if order else "f"
         all_types = [*types, *(types[k] for k in wrt)]
         mut = frozenset(k for k, t in enumerate(all_types) if isinstance(t, ArrayType))
         with b.function("along", all_types, mut=mut) as g:
-            g.body.results = b.emit(_c.jvp, *g.body.params, callee=slope, wrt=tuple(wrt), types=(f64,))
+            g.body.results = b.emit(_c.jvp, *g.body.params, callee=name, wrt=tuple(wrt), types=(f64,))
     made.entry = "along"
     made = Differentiate().run(made)
     verify(made)
-    random = np.random.default_rng(3)
-    directions = [random.normal(size=np.shape(args[k])) if np.ndim(args[k]) else float(random.normal()) for k in wrt]
-    _, found = run(made, [*copies(args), *copies(directions)])
-    below = program(build, types, functions, 1, wrt, gradient=False)
-
-    def at(by: float) -> float:
-        moved = copies(args)
-        for k, d in zip(wrt, directions, strict=True):
-            moved[k] = moved[k] + by * d
-        return float(run(below, moved)[0])
-
-    e = 1e-5
-    expected = (8 * (at(e) - at(-e)) - (at(2 * e) - at(-2 * e))) / (12 * e)
-    assert abs(found - expected) <= tolerance * max(1.0, abs(expected)), (found, expected)
+    return made
 
 
 __all__ = [name for name in globals() if not name.startswith("_")]

@@ -15,7 +15,7 @@ from lms.staging.rep import Rep
 from tests.ad.programs import (
     call,
     check,
-    check_forward_over_reverse,
+    check_forward,
     constant,
     floats,
     for_,
@@ -229,9 +229,9 @@ def test_to_second_order(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_forward_over_reverse(name: str) -> None:
+def test_forward(name: str) -> None:
     build, types, args, functions = CASES[name]
-    check_forward_over_reverse(build, types, args, functions)
+    check_forward(build, types, args, functions)
 
 
 @pytest.mark.slow

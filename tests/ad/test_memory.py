@@ -15,7 +15,7 @@ from lms.core.types import ArrayType, f64, i64
 from lms.staging.rep import Rep
 from tests.ad.programs import (
     check,
-    check_forward_over_reverse,
+    check_forward,
     emit,
     floats,
     for_,
@@ -287,8 +287,8 @@ def test_to_second_order(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_forward_over_reverse(name: str) -> None:
-    check_forward_over_reverse(*CASES[name])
+def test_forward(name: str) -> None:
+    check_forward(*CASES[name])
 
 
 @pytest.mark.slow(sample=True)
