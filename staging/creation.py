@@ -37,7 +37,6 @@ def sizes_of(shape: Any) -> Sizes:
             raise ShapeError("negative dimensions are not allowed", here())
         if not _surely_a_size(v):
             check(el.greater_equal(Rep(v), 0), "ValueError", "negative dimensions are not allowed, found {}", Rep(v))
-            check(el.less_equal(Rep(v), LARGEST), "MemoryError", "an axis of {} elements fits in no memory", Rep(v))
         values.append(v)
         dims.append(b.size_of(v, "d"))
     return values, tuple(dims)
@@ -58,8 +57,14 @@ def _surely_a_size(v: Value, depth: int = 8) -> bool:
 
 
 def filled(shape: Any, v: Value) -> Rep:
-    """A fresh array, every element of it `v`."""
+    """A fresh array, every element of it `v`. Too many elements are an error also where fusion never makes the array."""
     values, dims = sizes_of(shape)
+    doubtful = [Rep(n) for n in values if not _surely_a_size(n)]
+    if doubtful:
+        what = f"{element(v.type)} array of shape ({', '.join('{}' for _ in values)})"
+        for n in doubtful:
+            check(el.less_equal(n, 2**60), "ValueError", f"the bytes of a {what} do not fit in 64 bits", *map(Rep, values))
+            check(el.less_equal(n, LARGEST), "MemoryError", f"no memory for a {what}", *map(Rep, values))
     return Rep(current().emit1(p.array.broadcast, v, *values, dims=dims, axes=()))
 
 
