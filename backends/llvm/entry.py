@@ -512,8 +512,9 @@ class _Entry:
         again = self.value("tail call ptr @lms_slow(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames, ptr @lms_entry)")
         self.line(f"ret ptr {again}")
         body = "\n".join(self.lines)
+        quick = "noinline optnone " if self.many else ""  # long, and soon done: compiled as it is
         return (_DECLARES + (_TAKE if self.many else "") + "\n".join(self.globals.values())
-                + f"\ndefine ptr @lms_entry(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) {{\nentry:\n{body}\n}}\n")
+                + f"\ndefine ptr @lms_entry(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) {quick}{{\nentry:\n{body}\n}}\n")
 
 
 def entry_text(module: Module) -> str:

@@ -276,7 +276,8 @@ entry:
 
 _CALL_NAME = "__call__"
 _NEW_TUPLE, _NEW_OBJECT = tuple.__new__, object.__new__
-EXPORTS = ("lms_slow", "lms_holds", "lms_front", "lms_box_array", "lms_fail", "lms_ask", "lms_poll")
+EXPORTS = ("lms_slow", "lms_holds", "lms_box_array", "lms_fail", "lms_ask", "lms_poll")
+_FRONT = "declare ptr @lms_slow(ptr, ptr, i64, ptr, ptr)\ndeclare i1 @lms_holds(ptr)\n"
 # The spare recursion stack, which calls take and put back: one word of data.
 _stack = ctypes.c_void_p()
 
@@ -284,9 +285,15 @@ _stack = ctypes.c_void_p()
 @cache
 def _code() -> jit.Code:
     foreign = {"lms_numpy_new": array_api(_NEW), "lms_numpy_copy": array_api(_NEW_COPY), "lms_numpy_base": array_api(_SET_BASE),
-               "lms_call_name": id(_CALL_NAME), "lms_ndarray": id(np.ndarray), "lms_suspended": ctypes.addressof(SUSPENDED),
-               "lms_new_tuple": id(_NEW_TUPLE), "lms_new_object": id(_NEW_OBJECT)}
-    return objects.code(merge(_TEXT, front_shapes.TEXT, front_text.TEXT, poll.TEXT), EXPORTS, foreign.get)
+               "lms_call_name": id(_CALL_NAME), "lms_ndarray": id(np.ndarray), "lms_suspended": ctypes.addressof(SUSPENDED)}
+    return objects.code(merge(_TEXT, poll.TEXT), EXPORTS, foreign.get)
+
+
+@cache
+def _front() -> jit.Code:
+    new = {"lms_new_tuple": id(_NEW_TUPLE), "lms_new_object": id(_NEW_OBJECT)}
+    text = merge(_FRONT, front_shapes.TEXT, front_text.TEXT)
+    return objects.code(text, ("lms_front",), lambda name: new.get(name) or resolve(name))
 
 
 _math: dict[str, jit.Code] = {}
@@ -305,6 +312,8 @@ def resolve(name: str) -> int | None:
     """The address of a symbol that generated code shares with this process; `None` for one it does not know."""
     if name in EXPORTS:
         return _code()[name]
+    if name == "lms_front":
+        return _front()[name]
     if vecmath.in_library(name):
         return _of_math(name)
     if name == "lms_stack":

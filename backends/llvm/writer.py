@@ -104,6 +104,7 @@ class Writer:
         self.label = "entry"
         self.env: dict[Value, V] = {}
         self.depth = 0  # of loops
+        self.loops = False  # whether there has been one
         self._failing: list[tuple[int, str]] = []  # errors to be noted: site and status, and the block they come from
         self._leaving: list[tuple[str, str]] = []  # errors that have been: status, and the block
         self.arena = "null"  # the block of the small arrays that are not on the stack
@@ -164,6 +165,7 @@ class Writer:
 
     def phi_later(self, type_: str) -> tuple[str, Callable[[Sequence[tuple[str, str]]], None]]:
         """A phi at this place, whose sources are told afterwards."""
+        self.loops = True
         name, place, dbg = self.name("p"), len(self.lines), self._dbg
         self.lines.append("")
 
