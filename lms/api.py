@@ -74,7 +74,7 @@ class Staged(NativeCallable, Generic[P, R]):
         self.specializations: dict[Any, list[Specialization]] = {}
         self._counted: dict[str, dict[Any, None]] = {}
         self._lock = threading.RLock()
-        self._ways: dict[Specialization, CompiledFunction | Front] = {}
+        self._ways: dict[Specialization, tuple[CompiledFunction | Front | None, ...]] = {}
         self._known_calls = KnownCalls()
 
     @property
@@ -150,21 +150,25 @@ class Staged(NativeCallable, Generic[P, R]):
         return next((s for s in self.specializations.get(key, ()) if s.traced.current()), None)
 
     def _enter(self, s: Specialization, bound: Bound) -> None:
-        """Let calls like this one go straight into native code, as long as what the program depends on is what it was."""
+        """Let calls like this one go straight into native code, as long as what the program depends on is what it was.
+
+        Where the arguments are the leaves, first by its entry; a call that came here all the same (keywords, an int for a
+        float) also by a front.
+        """
         with self._lock:
-            if s in self._ways or not fronts.native(s):
+            ways = self._ways.get(s, ())
+            if len(ways) == 2 or not fronts.native(s):
                 return
-            way = s.compiled if fronts.is_flat(s, bound) else fronts.front(s, bound, self.signature)
-            if way is None:
-                return
+            flat = not ways and fronts.is_flat(s, bound)
+            ways = (s.compiled,) if flat else (*ways[:1], *[None] * (not ways), fronts.front(s, bound, self.signature))
             self._ways = {each: its for each, its in self._ways.items() if each.traced.current()}
             if len(self._ways) >= MANY:
                 del self._ways[next(iter(self._ways))]
-            self._ways[s] = way
+            self._ways[s] = ways
+            known = [way for its in self._ways.values() for way in its if way is not None]
             guards = {(id(d.place), d.name): (d.place, d.name, d.held) for each in self._ways for d in each.traced.dependencies}
-            ways = list(self._ways.values())
-            enter(self, [w.entry for w in ways if not isinstance(w, Front)], [w for w in ways if isinstance(w, Front)],
-                  [w.keepalive for w in ways], list(guards.values()))
+            enter(self, [way.entry for way in known if not isinstance(way, Front)],
+                  [way for way in known if isinstance(way, Front)], [way.keepalive for way in known], list(guards.values()))
 
     def _count(self, bound: Bound) -> None:
         """Warn once for a parameter that keeps changing."""

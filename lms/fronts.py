@@ -77,4 +77,4 @@ def _leaf(leaf: Later, value: Any) -> Leaf:
         return Leaf()
     if leaf.weak:
         return Leaf(_NUMBERS[leaf.type])
-    return Leaf(type(value)) if isinstance(value, np.generic) else Leaf()
+    return Leaf(type(value)) if isinstance(value, np.generic) else Leaf(widen=leaf.type == f64)

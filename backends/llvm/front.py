@@ -5,6 +5,7 @@ into. It becomes a table of words; `lms_front`, linked once, walks the table. No
 not match goes on to the next one, at last to `__call__`.
 
     Leaf()                         the next parameter; of exactly the class `cls`, where one is given
+    Leaf(widen=True)               the next parameter; an int becomes a float
     Known(value)                   this very value: an `int`, a `str`, or the object itself
     Parts(cls, keys, parts)        a tuple, list, dict, named tuple or dataclass, with its parts in order
 """
@@ -21,7 +22,7 @@ from typing import Any
 from .native import Choosy, Guard, NativeCallable, set_entries
 
 LEAVES, PARAMETERS = 256, 64  # at most, in one call
-LEAF, NUMBER, SAME, INT, STR, TUPLE, LIST, DICT, OBJECT = range(9)  # what the words begin with
+LEAF, NUMBER, SAME, INT, STR, TUPLE, LIST, DICT, OBJECT, WIDEN = range(10)  # what the words begin with
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Leaf:
     """A parameter of the compiled function, or a result."""
 
     cls: type | None = None
+    widen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class _Table:
 
     def _pattern(self, p: Pattern) -> list[int]:
         if isinstance(p, Leaf):
-            return [LEAF] if p.cls is None else [NUMBER, self._object(p.cls)]
+            return [WIDEN] if p.widen else [LEAF] if p.cls is None else [NUMBER, self._object(p.cls)]
         if isinstance(p, Known):
             at = self._object(p.value)
             return [INT, at, p.value] if type(p.value) is int else [STR, at] if type(p.value) is str else [SAME, at]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from .front import DICT, INT, LEAF, LIST, NUMBER, OBJECT, SAME, STR, TUPLE
+from .front import DICT, INT, LEAF, LIST, NUMBER, OBJECT, SAME, STR, TUPLE, WIDEN
 from .native import Layout
 
 TEXT = f"""
 declare void @Py_IncRef(ptr)
 declare void @Py_DecRef(ptr)
 declare i64 @PyLong_AsLongLong(ptr)
+declare double @PyLong_AsDouble(ptr)
+declare ptr @PyFloat_FromDouble(double)
 declare ptr @PyErr_Occurred()
 declare void @PyErr_Clear()
 declare i32 @PyUnicode_Compare(ptr, ptr)
@@ -51,21 +53,37 @@ entry:
     i64 {LIST}, label %list
     i64 {DICT}, label %dict
     i64 {OBJECT}, label %object
+    i64 {WIDEN}, label %widen
   ]
+widen:
+  %whole = icmp eq ptr %kind, @PyLong_Type
+  br i1 %whole, label %float, label %leaf
+float:
+  %wide = call double @PyLong_AsDouble(ptr %x)
+  %new = call ptr @PyFloat_FromDouble(double %wide)
+  %huge = call ptr @PyErr_Occurred()
+  %made = icmp eq ptr %huge, null
+  br i1 %made, label %leaf, label %clear
 number:
   %class = load ptr, ptr %w1.p
   %is = icmp eq ptr %kind, %class
   br i1 %is, label %leaf, label %no
 leaf:
-  %after = phi ptr [%w1.p, %entry], [%w2.p, %number]
+  %after = phi ptr [%w1.p, %entry], [%w2.p, %number], [%w1.p, %widen], [%w1.p, %float]
+  %v = phi ptr [%x, %entry], [%x, %number], [%x, %widen], [%new, %float]
+  %owned = phi i1 [false, %entry], [false, %number], [false, %widen], [true, %float]
   %place = load ptr, ptr %to
   %end.p = getelementptr ptr, ptr %to, i64 1
   %end = load ptr, ptr %end.p
   %full = icmp eq ptr %place, %end
   br i1 %full, label %no, label %put
 put:
-  call void @Py_IncRef(ptr %x)
-  store ptr %x, ptr %place
+  br i1 %owned, label %keep, label %share
+share:
+  call void @Py_IncRef(ptr %v)
+  br label %keep
+keep:
+  store ptr %v, ptr %place
   %free = getelementptr ptr, ptr %place, i64 1
   store ptr %free, ptr %to
   ret ptr %after

@@ -125,6 +125,21 @@ def test_an_axis_of_size_one_broadcasts() -> None:
         assert add({"a": 1}["a"], 2) == 3
 
 
+def test_an_int_is_a_float_where_one_is_declared() -> None:
+    @lms.stage
+    def mean(a: Rep[f64], b: Rep[f64] = 4.0):
+        return (a + b) / 2.0
+
+    assert [mean(1.0, 2.0), mean(1, 2.0), mean(1, b=2), mean(2)] == [1.5, 1.5, 1.5, 3.0]
+    with natively():
+        assert [mean(1.0, 2.0), mean(1, 2.0), mean(1, b=2), mean(2)] == [1.5, 1.5, 1.5, 3.0]
+        assert mean(np.float64(1.0), 2) == 1.5
+        assert mean(2**62, 0) == 2.0**61
+    assert mean(True, 1) == 1.0
+    with pytest.raises((OverflowError, TypeError)):
+        mean(10**400, 1)
+
+
 FACTOR = 2.0
 
 
