@@ -21,7 +21,7 @@ from .blocks import blocks, close_block, home, inside, open_block, splice, unwin
 from .joins import describe
 from .messages import operands_of, template
 from .rep import Rep
-from .state import HIDDEN, Frame, Undefined, Variable, has_left, join_variable, one_sided, taken
+from .state import CHOICE, HIDDEN, Frame, Undefined, Variable, has_left, join_variable, one_sided, taken
 
 
 class Dead(BaseException):  # not an Exception: the user's `except Exception` must not see it
@@ -134,8 +134,6 @@ class Path:
     ends: dict[str, Any] = field(default_factory=dict)
     dead: bool = False
 
-
-CHOICE = "choice"  # the name of an expression's value
 
 Names = tuple[str | Undefined, ...]
 Places = Callable[[str], tuple[Span | None, Span | None]]

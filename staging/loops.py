@@ -417,15 +417,15 @@ def while_loop(test: Callable[..., Any], body: Callable[..., Any], init: Any) ->
 
         lms.while_loop(lambda x: x < 100, lambda x: x * x, 3.0)
     """
-    frame: dict[str, Any] = {"x": init}
-    loop = While(Site(_place(), ("x",), frozenset("x")), frame)
+    frame: dict[str, Any] = {STATE: init}
+    loop = While(_site(), frame)
     while loop.again():
-        (frame["x"],) = loop.enter(frame)
-        if loop.test(test(frame["x"])):
-            (frame["x"],) = loop.body_(frame)
-            frame["x"] = body(frame["x"])
-        (frame["x"],) = loop.leave(frame)
-    return frame["x"]
+        (frame[STATE],) = loop.enter(frame)
+        if loop.test(test(frame[STATE])):
+            (frame[STATE],) = loop.body_(frame)
+            frame[STATE] = body(frame[STATE])
+        (frame[STATE],) = loop.leave(frame)
+    return frame[STATE]
 
 
 def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any) -> Any:
@@ -433,14 +433,18 @@ def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any
 
         lms.fori_loop(0, n, lambda i, total: total + a[i], 0.0)
     """
-    frame: dict[str, Any] = {"x": init}
-    loop = For(Site(_place(), ("x",), frozenset("x")), Range(lower, upper) if staging() else range(lower, upper), frame)
+    frame: dict[str, Any] = {STATE: init}
+    loop = For(_site(), Range(lower, upper) if staging() else range(lower, upper), frame)
     while loop.again():
-        (frame["x"],) = loop.enter(frame)
-        frame["x"] = body(loop.item(), frame["x"])
-        (frame["x"],) = loop.leave(frame)
-    return frame["x"]
+        (frame[STATE],) = loop.enter(frame)
+        frame[STATE] = body(loop.item(), frame[STATE])
+        (frame[STATE],) = loop.leave(frame)
+    return frame[STATE]
 
 
-def _place() -> Span:
-    return here() or Span("<unknown>", 0)
+STATE = "state"  # what a combinator carries, in errors and in the program
+
+
+def _site() -> Site:
+    place = here() or Span("<unknown>", 0)
+    return Site(place, (STATE,), frozenset((STATE,)), {STATE: (place, place)})

@@ -169,6 +169,7 @@ def _bare(node: Definition) -> None:
     """Drop what the old function already has: decorators, defaults, annotations."""
     if not isinstance(node, ast.Lambda):
         node.decorator_list, node.returns = [], None
+        node.type_params = []  # type: ignore[union-attr]  # from Python 3.12 on
     args = node.args
     for a in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
         if a is not None:

@@ -23,6 +23,7 @@ from .rep import Rep, Weak, lift, lift_value
 HIDDEN = "_lms_"
 RESULT = "_lms_result"
 RETURNED = "_lms_returned"
+CHOICE = "choice?"  # the value of an expression; no name of Python's
 JUMPS = ("_lms_broke", "_lms_continued")
 """How the names begin that the rewriting adds: flags and result slots, which may be undefined where nobody reads them."""
 
@@ -161,7 +162,7 @@ def join_slots(name: str, s: Slot, t: Slot, places: tuple[Span | None, Span | No
     mine = a if is_weak(a) else s.kind
     yours = b if is_weak(b) else t.kind
     try:
-        joined = join_types(mine, yours, name="the result" if name.startswith(RESULT) else name, places=places)
+        joined = join_types(mine, yours, name="" if name.startswith((RESULT, CHOICE)) else name, places=places)
     except StagingTypeError as e:
         e.span = e.span or places[1] or places[0]
         raise
@@ -186,7 +187,10 @@ def _two_ways(name: str, a: str, b: str, places: tuple[Span | None, Span | None]
 
 def shown(name: str) -> str:
     """How a name is called in an error."""
-    return "the result" + name.removeprefix(RESULT) if name.startswith(RESULT) else repr(name)
+    for hidden, said in ((RESULT, "the result"), (CHOICE, "the value")):
+        if name.startswith(hidden):
+            return said + name.removeprefix(hidden)
+    return repr(name)
 
 
 def _called(x: Any) -> str:
@@ -275,7 +279,7 @@ class Variable:
     @property
     def label(self) -> str:
         """What its values are called in the program."""
-        return self.name.removeprefix(HIDDEN)
+        return self.name.removeprefix(HIDDEN).rstrip("?")
 
     @property
     def types(self) -> list[Type]:

@@ -723,6 +723,21 @@ def test_combinators_need_no_source():
     assert stage(outer(h))(-3.0) == h(-3.0) == 3.0
 
 
+def test_what_combinators_cannot_join():
+    def choice(x: Rep[f64]):
+        return lms.cond(x > 0, lambda: (x, 1), lambda: x)
+
+    def types(x: Rep[f64], n: Rep[i64]):
+        return lms.cond(x > 0, lambda: x, lambda: n)
+
+    def loop(x: Rep[f64]):
+        return lms.while_loop(lambda s: s[0] > 0, lambda s: (s[0] - 1, s[1], s[0]), (x, x))
+
+    assert refused(choice, 1.0).message.startswith("the value is a tuple of 2 on one path")
+    assert refused(types, 1.0, 1).message == "the value has two types where the paths meet: f64 and i64"
+    assert refused(loop, 1.0).message == "'state' is a tuple of 2 on one path and a tuple of 3 on the other"
+
+
 def outer(f):
     """`f` as a function without source of its own that takes staged numbers."""
     f.__annotations__ = dict.fromkeys(f.__code__.co_varnames[: f.__code__.co_argcount], Rep[f64])
