@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from lms.staging.arguments import Signature
 from .api import Staged, staged
 from .specialization import Options
 
-_staged: WeakKeyDictionary[Any, Staged[..., Any]] = WeakKeyDictionary()
+_FORM = "__lms_form__"
 
 
 class Derived(Staged[..., Any]):
@@ -54,12 +54,11 @@ def as_staged(f: Callable[..., Any]) -> Staged[..., Any]:
     """`f` if it is staged, else its staged form, always the same one."""
     if isinstance(f, Staged):
         return f
-    try:
-        found = _staged.get(f)
-        if found is None:
-            found = _staged[f] = staged(f)
-    except TypeError:  # no weak references to it
+    known = getattr(f, "__dict__", {})  # kept with the function, so that it goes when the function goes
+    if (found := known.get(_FORM)) is None:
         found = staged(f)
+        if isinstance(f, FunctionType):
+            known[_FORM] = found
     return found
 
 

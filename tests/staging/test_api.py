@@ -324,3 +324,19 @@ def test_debugging_checks_every_specialisation(monkeypatch):
     with pytest.raises(lms.StagingError, match="twice gave two programs"):
         lms.stage(lambda x: x * thing.scale)(1.0)
     assert power(2.0, 6) == 64.0
+
+
+def test_a_function_is_staged_once_and_goes_with_its_staged_form():
+    import gc
+    import weakref
+
+    def make():
+        def f(x):
+            return x * x
+
+        assert lms.grad(f)(3.0) == 6.0 and lms.jvp(f, (3.0,), (1.0,)) == (9.0, 6.0)
+        return weakref.ref(f)
+
+    gone = make()
+    gc.collect()
+    assert gone() is None
