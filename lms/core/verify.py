@@ -218,8 +218,10 @@ class _Checker:
         f = self.subject
         closed = {v for k, v in enumerate(f.body.params) if k not in f.mut}
         for node in walk(f.body):
-            for root in effects.of(node).changes:
-                if root in closed and isinstance(root, Value) and not node.blocks:
+            changes = effects.of(node).changes
+            by_record = any(isinstance(root, str) for root in changes)  # which of a record's arrays is not known
+            for root in changes:
+                if root in closed and isinstance(root, Value) and not (node.blocks or by_record):
                     self.fail("is written to and not `mut`", node, root)
             if node.op is p.control.while_:
                 condition = node.blocks[0]
