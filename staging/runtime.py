@@ -44,7 +44,7 @@ class Kept:
         self.value = value
 
 
-class Attempt:
+class Try:
     """A `try` statement: it catches what is raised now. What may be raised later cannot be caught."""
 
     def __init__(self) -> None:
@@ -141,9 +141,9 @@ def call(f: Any, /, *args: Any, **kwargs: Any) -> Any:
     """A call in staged code."""
     if not staging():
         return f(*args, **kwargs)
-    if (special := _SPECIAL.get(f) if _hashable(f) else None) is not None:
-        return hygiene.made_by_call(special(*args, **kwargs))
-    if f in _FRAMES if _hashable(f) else False:
+    if _hashable(f) and f in _SPECIAL:
+        return hygiene.made_by_call(_SPECIAL[f](*args, **kwargs))
+    if _hashable(f) and f in _FRAMES:
         raise StagingError(f"`{f.__name__}` looks at a frame or at text, which staging rewrites", here(),
                            fix="name the variables")
     hygiene.check_call(f, args)
@@ -324,7 +324,7 @@ def outside(x: Any) -> Any:
 class Runtime:
     """The names that rewritten code uses, and the sites of one function."""
 
-    Branch, For, While, Match, Attempt, Dead = Branch, loops.For, loops.While, matching.Match, Attempt, Dead
+    Branch, For, While, Match, Try, Dead = Branch, loops.For, loops.While, matching.Match, Try, Dead
     Item, Attribute = Place, AttributePlace
     locals = staticmethod(builtins.locals)
     call = staticmethod(call)

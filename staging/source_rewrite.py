@@ -203,7 +203,7 @@ class Rewriter(Expressions):
             body.append(checked)
         new = ast.copy_location(ast.Try(body, handlers, orelse, final), s)
         self.depth -= 1
-        return [at(s, ast.Assign([ast.Name(name, ast.Store())], call("Attempt"))), new]
+        return [at(s, ast.Assign([ast.Name(name, ast.Store())], call("Try"))), new]
 
     def visit_Assert(self, s: ast.Assert) -> ast.stmt:
         message = [self.visit(s.msg)] if s.msg is not None else []
