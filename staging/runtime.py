@@ -123,8 +123,14 @@ def inplace(op: str, x: Any, y: Any) -> Any:
 def change(place: Place, op: str, value: Any) -> None:
     """`place op= value`."""
     new = inplace(op, place.old, value)
-    if new is not place.old or not isinstance(new, Rep):
+    if new is not place.old or not isinstance(new, Rep) or _gathered(place.owner, new):
         place.write(new)
+
+
+def _gathered(owner: Any, part: Rep) -> bool:
+    """Whether a part of a staged array is a copy: chosen by an array of indices or of bools, and not a view."""
+    node = part.value.node
+    return isinstance(owner, Rep) and part is not owner and node is not None and node.op.effect.view is None
 
 
 def attribute(x: Any, name: str) -> Any:

@@ -209,3 +209,36 @@ def read_then_written(a):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_what_is_read_is_what_was_there_before(backend):
     same(read_then_written, A, backend=backend)
+
+
+@lms.stage
+def chosen_in_place(m: Mut[Array[f64, "n", "k"]], x: Mut[Array[f64, "n"]], idx: Rep[Array[i64, "j"]]):
+    m[idx] *= 2.0
+    m[:, idx] -= 1.0
+    m[m > 3.0] = 0.0
+    m[m < 0.0] *= -1.0
+    x[idx] += 1.0
+    x[x > 2.0] -= 10.0
+    m[0][idx] += 7.0
+    v = x[idx]
+    v += 100.0  # a copy
+    x[idx][0] = 5.0  # of a copy, lost
+    return np.sum(v)
+
+
+def test_what_an_index_array_or_a_mask_chooses_is_changed_in_place():
+    idx, m, x = np.array([2, 0, 2]), np.arange(9.0).reshape(3, 3), np.arange(3.0)
+    n, y = m.copy(), x.copy()
+    assert chosen_in_place(m, x, idx) == chosen_in_place.unstaged(n, y, idx)
+    np.testing.assert_array_equal(m, n)
+    np.testing.assert_array_equal(x, y)
+
+
+def test_the_gradient_of_elements_changed_in_place():
+    @lms.stage
+    def f(x: Rep[Array[f64, "n"]], idx: Rep[Array[i64, "m"]]):
+        y = np.zeros(len(x))
+        y[idx] += x[idx] * x[idx]
+        return np.sum(y)
+
+    np.testing.assert_array_equal(lms.grad(f)(np.array([1.0, 2.0, 3.0]), np.array([2, 0])), [2.0, 0.0, 6.0])
