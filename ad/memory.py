@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lms.core import primitives as p
-from lms.core.effects import NONE, Effects, Root, Roots
+from lms.core.effects import Effects, Root, Roots
 from lms.core.ir import Block, Function, Node, Program, Value, walk
-from lms.core.types import ArrayType
+from lms.core.types import ArrayType, SumType
 
 from .activity import Activity
 from .rules import RULES
@@ -65,14 +65,7 @@ class Memory:
 
     def is_memory(self, v: Value) -> bool:
         """Whether the cotangents of an active value are in a shadow."""
-        return not isinstance(v.type, ArrayType) and not self._scalar(v) or (
-            isinstance(v.type, ArrayType) and self._find(v) in self._memory)
-
-    @staticmethod
-    def _scalar(v: Value) -> bool:
-        from lms.core.types import Scalar
-
-        return isinstance(v.type, Scalar)
+        return self._find(v) in self._memory if isinstance(v.type, ArrayType) else isinstance(v.type, SumType)
 
     # --------------------------------------------------------------------------------------- analysis
 
@@ -82,18 +75,19 @@ class Memory:
         return v
 
     def _join(self, v: Value, w: Value) -> None:
+        """Either both are memory, or neither."""
         if isinstance(v.type, ArrayType):
             a, b = self._find(v), self._find(w)
-            if v.type != w.type and not self._renamed(w):
-                self._memory |= {a, b}
             if a is not b:
                 self._group[a] = b
                 if a in self._memory:
                     self._memory.add(b)
 
-    @staticmethod
-    def _renamed(w: Value) -> bool:
-        return w.node is not None and w.node.op.effect.view is not None
+    def _meet(self, v: Value, w: Value) -> None:
+        """Two names of one carried value: a cotangent can stand for both if their sizes have the same names."""
+        self._join(v, w)
+        if v.type != w.type:
+            self._demote(v)
 
     def _demote(self, v: Value) -> None:
         if isinstance(v.type, ArrayType):
@@ -145,11 +139,11 @@ class Memory:
                 if self._home.get(init) is not block:
                     self._demote(init)
                 for w in (init, out, result):
-                    self._join(v, w)
+                    self._meet(v, w)
         elif node.op is p.control.if_:
             for inner in node.blocks:
                 for out, result in zip(inner.results, node.results, strict=True):
-                    self._join(out, result)
+                    self._meet(out, result)
         else:
             for v in (*node.operands, *node.results):
                 self._demote(v)
@@ -160,4 +154,4 @@ def is_whole(node: Node) -> bool:
     return node.op is not p.array.view or all(s[0] in ("all", "new") for s in node.attrs["spec"])
 
 
-__all__ = ["NONE", "Memory", "is_whole", "overwritten"]
+__all__ = ["Memory", "is_whole", "overwritten"]
