@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lms.core.errors import LmsError
+from lms.core.version import VERSION
 
 EMIT = ("ir", "python", "llvm", "asm", "dot", "svg", "html")
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lms", description="Multi-stage programs for Python, with gradients.")
-    parser.add_argument("--version", action="version", version=f"lms {version()}")
+    parser.add_argument("--version", action="version", version=f"lms {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="command")
 
     run = commands.add_parser("run", help="run a Python file, errors of staged programs shown with a caret")
@@ -70,14 +70,6 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="what was found on this machine")
     doctor.set_defaults(run=_doctor)
     return parser
-
-
-def version() -> str:
-    """The version of the installed distribution."""
-    try:
-        return importlib.metadata.version("lms-lang")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -155,7 +147,7 @@ def _doctor(options: argparse.Namespace) -> None:
     import scipy  # type: ignore[import-untyped, unused-ignore]  # SciPy ships no types
 
     rows = [
-        ("lms", version()),
+        ("lms", VERSION),
         ("python", f"{platform.python_version()} ({platform.machine()}, {platform.system()})"),
         ("numpy", numpy.__version__),
         ("scipy", scipy.__version__),

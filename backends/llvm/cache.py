@@ -19,10 +19,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from functools import cache as once
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import llvmlite
+
+from lms.core.version import VERSION
 
 from . import jit
 
@@ -41,17 +42,13 @@ _memory: OrderedDict[str, bytes] = OrderedDict()
 @once
 def _setting() -> str:
     """Everything but the text that decides the object code."""
-    try:
-        lms = version("lms-lang")
-    except PackageNotFoundError:
-        lms = "?"
     import llvmlite.binding as llvm
 
     try:
         how = hashlib.blake2b(Path(jit.__file__).read_bytes()).hexdigest()  # the passes, and their order
     except OSError:
         how = ""
-    return repr((_MAGIC, jit.host(), llvm.llvm_version_info, llvmlite.__version__, lms, how))
+    return repr((_MAGIC, jit.host(), llvm.llvm_version_info, llvmlite.__version__, VERSION, how))
 
 
 def key(text: str, opt: int) -> str:
