@@ -291,9 +291,9 @@ def test_records_a_hundred_thousand_deep(make: Any) -> None:
     tree = leaf = Record(TREE, 0, (np.float64(0.0), np.zeros(1), np.complex128(0), np.int8(0)))
     for _ in range(100_000):
         tree = Record(TREE, 1, (leaf, tree))
-    start = time.perf_counter()
+    start = time.process_time()
     out = f(tree)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 4
     depth = 0
     while out.tag == 1:
         depth, out = depth + 1, out.fields[1]
