@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import lms
+from lms import Array, Mut, Rep, f64, i64
 
 A = np.arange(12.0).reshape(3, 4)
 BACKENDS = ["interpret", "llvm"]
