@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lms.core.ir import Program
-from lms.passes.base import Pass, Step, run
+from lms.passes.base import Pass, Step, room, run
 from lms.passes.bounds import Bounds
 from lms.passes.clone import clone
 from lms.passes.cse import Cse
@@ -84,4 +84,5 @@ def pipeline(differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boun
 def optimize(program: Program, differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boundscheck: bool = True,
              observe: Callable[[Step], None] | None = None) -> Program:
     """The program in the form compiled back ends take; the one given is left as it is."""
-    return run(pipeline(differentiate, fastmath=fastmath, boundscheck=boundscheck), clone(program), observe)
+    with room():
+        return run(pipeline(differentiate, fastmath=fastmath, boundscheck=boundscheck), clone(program), observe)

@@ -110,10 +110,15 @@ class Program:
 
 def walk(block: Block) -> Iterator[Node]:
     """Every node of a block and of the blocks inside it, in order, outer before inner."""
-    for node in block.nodes:
-        yield node
-        for inner in node.blocks:
-            yield from walk(inner)
+    open_blocks = [iter(block.nodes)]
+    while open_blocks:
+        for node in open_blocks[-1]:
+            yield node
+            if node.blocks:
+                open_blocks += [iter(inner.nodes) for inner in reversed(node.blocks)]
+                break
+        else:
+            open_blocks.pop()
 
 
 def free_values(*blocks: Block) -> dict[Value, None]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +14,8 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from lms.core.ir import Program
 from lms.core.verify import verify
+
+DEPTH = 50_000  # frames, some ten for a block inside a block
 
 
 @runtime_checkable
@@ -34,20 +38,35 @@ class Step:
 
 def run(passes: Sequence[Pass], program: Program, observe: Callable[[Step], None] | None = None) -> Program:
     """Run passes in order. Under `LMS_VERIFY=1` (as in the tests) the law of programs is checked before and between them."""
-    with _no_collection():
+    with room():
         return _run(passes, program, observe)
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
-    """Programs are large and live: looking for garbage among their nodes takes longer than the passes themselves."""
-    enabled = gc.isenabled()
-    gc.disable()
+def room() -> Iterator[None]:
+    """Room for large programs. Blocks may be nested deeply, and passes walk them by recursion, which needs none of C's stack;
+    and looking for garbage among a program's nodes, all of them live, would take longer than the passes themselves."""
+    with _lock:
+        if not _inside:
+            _before[:] = gc.isenabled(), sys.getrecursionlimit()
+            gc.disable()
+            sys.setrecursionlimit(max(_before[1], DEPTH))
+        _inside.append(None)
     try:
         yield
     finally:
-        if enabled:
-            gc.enable()
+        with _lock:
+            _inside.pop()
+            if not _inside:
+                if sys.getrecursionlimit() == DEPTH:  # nobody else has changed it
+                    sys.setrecursionlimit(_before[1])
+                if _before[0]:
+                    gc.enable()
+
+
+_lock = threading.Lock()
+_inside: list[None] = []           # one entry for each thread that runs passes, and each run inside a run
+_before: list[int] = [True, 1000]  # how the collector and the limit were found
 
 
 def _run(passes: Sequence[Pass], program: Program, observe: Callable[[Step], None] | None) -> Program:

@@ -20,24 +20,24 @@ from lms.core.types import ArrayType
 from .rewrite import attributes, makes_array
 
 a, r = p.array, p.record
-Known = dict[Hashable, tuple[Value, ...]]
 
 
 class _Sharing:
-    """One function. `known` holds what is available, one dictionary for each enclosing block."""
+    """One function. `known` holds what is available in the block that is walked and in those around it."""
 
     def __init__(self, function: Function, effects: Effects) -> None:
         self.effects = effects
         self.written: Roots = effects.changed(function)
         self.kept: Roots = self.written | effects.escaping(function)  # arrays with an identity
         self.env: dict[Value, Value] = {}
-        self.known: list[Known] = []
+        self.known: dict[Hashable, tuple[Value, ...]] = {}
+        self.added: list[Hashable] = []  # the keys of `known`, in order
         self.version: dict[Root, int] = {}
         self.clock = itertools.count(1)
         self.block(function.body)
 
     def block(self, block: Block) -> None:
-        self.known.append({})
+        before = len(self.added)
         nodes: list[Node] = []
         for node in block.nodes:
             node.operands = tuple([self.env.get(v, v) for v in node.operands])
@@ -46,7 +46,8 @@ class _Sharing:
                 self.inside(node)
         block.nodes[:] = nodes
         block.results = tuple([self.env.get(v, v) for v in block.results])
-        self.known.pop()
+        while len(self.added) > before:
+            del self.known[self.added.pop()]
 
     def inside(self, node: Node) -> None:
         """Walk the blocks of a node, and note what it may have written."""
@@ -69,15 +70,15 @@ class _Sharing:
         key = self.key(node)
         if key is None:
             return False
-        for known in self.known:
-            found = known.get(key)
-            if found is not None:
-                if tuple(v.type for v in found) != tuple(v.type for v in node.results):
-                    return False
-                self.env.update(zip(node.results, found, strict=True))
-                return True
-        self.known[-1][key] = node.results
-        return False
+        found = self.known.get(key)
+        if found is None:
+            self.known[key] = node.results
+            self.added.append(key)
+            return False
+        if tuple([v.type for v in found]) != tuple([v.type for v in node.results]):
+            return False
+        self.env.update(zip(node.results, found, strict=True))
+        return True
 
     def key(self, node: Node) -> Hashable | None:
         e = node.op.effect

@@ -75,6 +75,8 @@ class _Life:
 def _lives(block: Block) -> dict[Value, _Life]:
     """The arrays that a block allocates."""
     found: dict[Value, _Life] = {}
+    if not any(node.op is a.empty for node in block.nodes):
+        return found
     for k, node in enumerate(block.nodes):
         if node.op is a.empty:
             found[node.result] = _Life(node)
