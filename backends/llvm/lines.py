@@ -67,9 +67,6 @@ class V:
     def __and__(self, other: V | int) -> V:
         return self._op("", "and", other)
 
-    def __or__(self, other: V | int) -> V:
-        return self._op("", "or", other)
-
     def __xor__(self, other: V | int) -> V:
         return self._op("", "xor", other)
 
@@ -98,9 +95,6 @@ class V:
 
     def equals(self, other: V | float) -> V:
         return self._compare("oeq", "eq", other)
-
-    def isnan(self) -> V:
-        return self._compare("uno", "", self)
 
 
 class Lines:
@@ -165,9 +159,6 @@ class Lines:
     def from_bits(self, x: V) -> V:
         return self._convert("bitcast", x, "f")
 
-    def to_float(self, x: V) -> V:
-        return self._convert("sitofp", x, "f")
-
     def _convert(self, how: str, x: V, kind: Kind) -> V:
         out = V(self, f"%v{len(self.lines)}", kind)
         self.lines.append(f"  {out.name} = {how} {self.type(x.kind)} {x.name} to {self.type(kind)}")
@@ -183,13 +174,6 @@ class Lines:
             if len(terms) > 1:
                 power = power * power
         return self.lift(terms[0], "f")
-
-    def horner(self, x: V, coefficients: list[float]) -> V:
-        """The same by Horner's scheme: fewest operations."""
-        acc: V | float = coefficients[-1]
-        for c in reversed(coefficients[:-1]):
-            acc = self.fma(acc, x, c)
-        return self.lift(acc, "f")
 
     def ret(self, x: V) -> None:
         self.lines.append(f"  ret {self.type('f')} {x.name}")
