@@ -11,6 +11,7 @@ that end it. Flags are plain variables: where nothing is staged they are bools o
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -114,6 +115,8 @@ class Lowering:
         for k, s in enumerate(body):
             if isinstance(s, ast.Return | ast.Break | ast.Continue):
                 return out + self._jump(s, loop)
+            if isinstance(s, ast.If):
+                s = _spread(s)
             leaving, rest = jumps([s], ast.Return, ast.Break, ast.Continue), list(body[k + 1:])
             if isinstance(s, ast.If) and leaving and (exits(s.body) or exits(s.orelse)):
                 side = s.orelse if exits(s.body) else s.body
@@ -170,6 +173,19 @@ class Lowering:
 
 def _test_inside(s: ast.While) -> ast.While:
     """A loop whose condition binds names tests it in its body, where names are carried."""
-    leave = at(s.test, ast.If(ast.UnaryOp(ast.Not(), s.test), [*s.orelse, ast.Break()], []))
+    parts = s.test.values if isinstance(s.test, ast.BoolOp) and isinstance(s.test.op, ast.And) else [s.test]
+    leave = [at(part, ast.If(ast.UnaryOp(ast.Not(), part), [*copy.deepcopy(s.orelse), ast.Break()], [])) for part in parts]
     always = ast.copy_location(ast.Constant(True), s.test)
-    return ast.copy_location(ast.While(always, [leave, *s.body], []), s)
+    return ast.copy_location(ast.While(always, [*leave, *s.body], []), s)
+
+
+def _spread(s: ast.If) -> ast.If:
+    """`if a and (t := b) > c:` as two `if`s, one in the other, so that `t` is in sight of the body."""
+    if not (isinstance(s.test, ast.BoolOp) and isinstance(s.test.op, ast.And)) or getattr(s, "case", False):
+        return s  # a case of a `match` binds its names again, in its body
+    first, *rest = s.test.values
+    if not any(isinstance(n, ast.NamedExpr) for n in names.walk_here(rest)):
+        return s
+    more = rest[0] if len(rest) == 1 else ast.copy_location(ast.BoolOp(ast.And(), rest), s.test)
+    inner = _spread(ast.copy_location(ast.If(more, s.body, copy.deepcopy(s.orelse)), s))
+    return ast.copy_location(ast.If(first, [inner], s.orelse), s)

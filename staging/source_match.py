@@ -56,7 +56,9 @@ class Matches:
             bind: list[ast.expr] = [_method(name, "let", value) for value in got]
             test = ast.BoolOp(ast.And(), [test, *bind, case.guard])
         bound = [assign(c, _placed(case.pattern, _method(name, "get", ast.Constant(c))), case.pattern) for c in captures]
-        return at(case.pattern, ast.If(test, [*bound, *self.block(case.body)], otherwise))
+        new = at(case.pattern, ast.If(test, [*bound, *self.block(case.body)], otherwise))
+        new.case = True  # type: ignore[attr-defined]  # a mark of ours on Python's node
+        return new
 
     def pattern(self, p: ast.pattern) -> ast.expr:
         """A pattern as nested tuples: its kind, then its parts."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from lms.core import primitives as p
-from lms.core.builder import current
-from lms.core.errors import Span, StagingTypeError, UndefinedError, here
+from lms.core.builder import current, staging
+from lms.core.errors import LeakError, Span, StagingTypeError, UndefinedError, here
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Scalar, Size, SumType, Type, fresh_symbol, symbol
 
@@ -75,7 +75,21 @@ def read(x: Any, name: str) -> Any:
 
 def taken(frame: Frame, names: Sequence[str]) -> tuple[Any, ...]:
     """The values that names have in a frame."""
-    return tuple(frame[name] if name in frame else Undefined(name) for name in names)
+    return tuple(_in_sight(frame[name], name) if name in frame else Undefined(name) for name in names)
+
+
+def _in_sight(x: Any, name: str) -> Any:
+    """`x`, unless it was made in a part of an expression that may not have been evaluated: `(t := v) if c else w`."""
+    if isinstance(x, bool | int | float | str | Undefined) or x is None or not staging():
+        return x
+    try:
+        for leaf in trees.flatten(x)[0]:
+            if isinstance(leaf, Rep):
+                current().see(leaf.value)
+    except LeakError as e:
+        where = e.notes[0][1] if e.notes else None
+        return Undefined(name, (("it is bound in a part of an expression that may not be evaluated", where),))
+    return x
 
 
 # ------------------------------------------------------------------------------------------------ leaves

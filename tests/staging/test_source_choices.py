@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import lms
-from lms import Rep, f64, i64
-from lms.core.errors import UndefinedError
+from lms import Array, Rep, f64, i64
+from lms.core.errors import LmsError, UndefinedError
 from tests.support.differential import agrees, points_at, refused
 
 FLOATS = [(v,) for v in (-2.0, -1.0, 0.0, 0.5, 1.0, 3.0, 12.0, 30.0)]
@@ -284,6 +284,44 @@ def test_walrus():
         return y
 
     agrees(f, *FLOATS)
+
+
+def test_walrus_in_a_part_that_may_not_be_evaluated():
+    def f(x: Array[f64, "n"], k: Rep[i64]):
+        s = 0.0
+        for i in range(k):
+            s += (t := x[i]) * t if i < len(x) else s
+            if s > 3 and (u := x[0]) > 0:
+                s -= u
+        return s
+
+    agrees(f, *[(np.array([1.0, 2.0, -3.0]), k) for k in range(6)])
+
+    def h(x: Array[f64, "n"]):
+        i = 0
+        s = 0.0
+        while i < len(x) and (v := x[i]) > 0 and (w := x[i] * 2) < 100:
+            s += v * w
+            i += 1
+        else:
+            s += 0.5
+        if i < len(x) and (last := x[i]) < 0:
+            return s + last
+        elif s > 3 and (last := x[0]) > 1:
+            y = last
+        else:
+            y = 0.0
+        return s - y
+
+    agrees(h, *[(np.array(v, float),) for v in ([], [1.0], [1.0, 2.0, -3.0], [2.0, 3.0, 70.0], [2.0, 2.0], [-1.0])])
+
+    def g(x: Array[f64, "n"], k: Rep[i64]):
+        s = (t := x[k]) * t if k < len(x) else 0.0
+        if s > 1:
+            s = s + t
+        return s + t
+
+    assert isinstance(refused(g, np.ones(3), 1), LmsError)
 
 
 def module(folder, source):
