@@ -110,7 +110,10 @@ class Parameters:
             return n if t.name == "i64" else t.dtype.type(n)
         if t.kind == "b":
             return bool(arg)
-        return float(arg) if t.name == "f64" else t.dtype.type(arg)
+        try:
+            return float(arg) if t.name == "f64" else t.dtype.type(arg)
+        except OverflowError:
+            raise OverflowError(f"{self.name(k)} is {t}: an int of {int(arg).bit_length()} bits does not fit") from None
 
     def _array(self, k: int, t: ArrayType, arg: Any, out: Arguments) -> Any:
         name, written = self.name(k), k in self.function.mut

@@ -108,6 +108,7 @@ def test_what_does_not_fit_is_refused(make: Any) -> None:
         (("1", 2, True), TypeError, "argument speed of f is f64, found a str"),
         ((1.0, 2.5, True), TypeError, "argument steps of f is i64, found a float"),
         ((1.0, 2**63, True), OverflowError, "argument steps of f is i64"),
+        ((10**400, 2, True), OverflowError, "argument speed of f is f64: an int of 1329 bits does not fit"),
         ((1.0, 2, 1), TypeError, "argument verbose of f is bool, found an int"),
         ((1j, 2, True), TypeError, "argument speed of f is f64, found a complex"),
         ((np.ones(3), 2, True), TypeError, "found an array of float64"),
