@@ -529,7 +529,8 @@ def test_nothing_leaks() -> None:
 # ----------------------------------------------------------------------------------------- options, and to look at
 
 
-@pytest.mark.parametrize("options", [{"opt": 0}, {"debug": True}, {"opt": 0, "debug": True}, {"boundscheck": False}, {"fastmath": True}])
+@pytest.mark.parametrize("options", [{"opt": 0}, {"debug": True}, {"opt": 0, "debug": True}, {"boundscheck": False},
+                                     {"fastmath": True}])
 def test_every_way_to_compile_gives_the_same(options: dict[str, Any]) -> None:
     f = compile(program([vector(), i64], lambda e, x, i: (total(e, x), careful(e, x, i))), **options)
     assert f(np.arange(5.0), 2) == (10.0, 2.0)
