@@ -128,26 +128,25 @@ class Builder:
                 if v.block is not block:
                     self.see(v)
         try:
-            types = op.type(tuple(v.type for v in operands), attrs)
+            types = op.type(tuple([v.type for v in operands]), attrs)
         except LmsError as e:
             if e.span is None:
                 e.span = self.where()
                 e.message = f"{op.name}: {e.message}"
             raise
         key = None
-        if op.effect.pure and not blocks and len(types) == 1 and isinstance(types[0], Scalar) and not any(
-            isinstance(v.type, ArrayType | SumType) for v in operands
-        ):
-            key = (op, operands, types[0], tuple(sorted((k, _frozen(v)) for k, v in attrs.items())))
+        if len(types) == 1 and types[0].__class__ is Scalar and not blocks and op.effect.pure and _plain(operands):
+            key = (op, operands, types[0], tuple(sorted((k, _frozen(v)) for k, v in attrs.items())) if attrs else ())
             for scope in reversed(self.scopes):
                 if (shared := scope.memo.get(key)) is not None:
                     return shared
         padded = (*names, *[""] * (len(types) - len(names)))
-        results = tuple(Value(t, name, block=self.block) for t, name in zip(types, padded, strict=True))
-        node = Node(op, operands, dict(attrs), tuple(blocks), results, self.where(), self.half)
+        block = self.block
+        results = tuple([Value(t, name, None, block) for t, name in zip(types, padded, strict=True)])
+        node = Node(op, operands, attrs, tuple(blocks), results, self.where(), self.half)
         for v in results:
             v.node = node
-        self.block.nodes.append(node)
+        block.nodes.append(node)
         if key is not None:
             self.scopes[-1].memo[key] = results
         return results
@@ -159,7 +158,11 @@ class Builder:
 
     def see(self, v: Value) -> None:
         """Refuse a value that is not in scope here."""
-        if v.block in self.provisional or any(scope.block is v.block for scope in reversed(self.scopes)):
+        home = v.block
+        for scope in reversed(self.scopes):
+            if scope.block is home:
+                return
+        if home in self.provisional:
             return
         made = v.node.span if v.node else None
         name = f"{v.name!r} " if v.name else ""
@@ -170,10 +173,12 @@ class Builder:
     def const(self, value: Any, type: Scalar = i64) -> Value:
         """A constant of a scalar type. Raises `StagingError` when an int does not fit."""
         if type.is_int and not isinstance(value, np.generic):
-            info = np.iinfo(np.dtype(type.dtype).str)
-            if not info.min <= int(value) <= info.max:
+            value, bits = int(value), type.bits - (type.kind == "i")
+            if not -(1 << bits if type.kind == "i" else 0) <= value < 1 << bits:
                 raise StagingError(f"{value} does not fit in {type}", self.where())
-        return self.emit1(p.array.const, value=type.dtype.type(value).item(), type=type)
+        else:
+            value = type.dtype.type(value).item()
+        return self.emit1(p.array.const, value=value, type=type)
 
     # ------------------------------------------------------------------------------------------ sizes
 
@@ -236,6 +241,14 @@ def size_expression(value: Value, depth: int = 16) -> Size | None:
             return y * x if isinstance(x, int) else x * y if isinstance(y, int) else None
         return affine([(1, x), (1 if node.op is p.scalar.add else -1, y)])
     return None
+
+
+def _plain(values: Sequence[Value]) -> bool:
+    """Whether no value is memory or refers to any."""
+    for v in values:  # noqa: SIM110  # takes half the time of `all`
+        if isinstance(v.type, ArrayType | SumType):
+            return False
+    return True
 
 
 def _frozen(value: Any) -> Any:
@@ -341,11 +354,12 @@ class Replay:
         """Emit an operation in the place of `node`, whose blocks are copied."""
         b = self.builder
         blocks = [self.nested(inner) for inner in node.blocks]
-        before = b.half
-        b.half = node.half or b.half
-        with b.at(node.span):
+        before = b.half, b._span, b._follow  # `at` and `on`, without a context manager for every node
+        b.half, b._span, b._follow = node.half or b.half, node.span, False
+        try:
             new = b.emit(op, *operands, blocks=blocks, names=[v.name for v in node.results], **attrs)
-        b.half = before
+        finally:
+            b.half, b._span, b._follow = before
         self.bind(node.results, new)
 
     def nested(self, block: Block) -> Block:

@@ -29,8 +29,7 @@ class Scalar:
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        return np.dtype({"b": "bool", "i": f"int{self.bits}", "u": f"uint{self.bits}",
-                         "f": f"float{self.bits}", "c": f"complex{self.bits}"}[self.kind])
+        return _DTYPES[self.name]
 
     @property
     def is_float(self) -> bool:
@@ -58,6 +57,10 @@ f32, f64 = (Scalar(f"f{b}", "f", b) for b in (32, 64))
 c64, c128 = (Scalar(f"c{b}", "c", b) for b in (64, 128))
 
 SCALARS: dict[str, Scalar] = {s.name: s for s in (bool_, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, c64, c128)}
+
+
+_DTYPES: dict[str, np.dtype[np.generic]] = {
+    name: np.dtype("bool" if s.kind == "b" else f"{s.kind}{s.bits // 8}") for name, s in SCALARS.items()}
 
 
 def scalar_of(dtype: object) -> Scalar:
