@@ -255,7 +255,7 @@ def _top(kind: type[Any]) -> Any:
 # --------------------------------------------------------------------------------------- comprehensions
 
 
-def each(xs: Any, kind: str, first: bool) -> Iterable[Any]:
+def each(xs: Any, kind: str, first: bool, me: int) -> Iterable[Any]:
     """What a comprehension goes over: what is there now, or the one item that stands for all that come later."""
     source = iterables.later(xs) if staging() else None
     if source is None:
@@ -263,27 +263,34 @@ def each(xs: Any, kind: str, first: bool) -> Iterable[Any]:
             _open.stack.append(None)
         return xs  # type: ignore[no-any-return]  # Python says so if it is not iterable
     if kind not in ("list", "generator"):
-        what = f"a {kind}" if kind else "a comprehension with an `if` or a second `for`"
+        what = f"a {kind}" if kind else "a comprehension with a second `for`"
         raise StagingError(f"{what} over a sequence that exists later cannot be staged", here(),
                            fix="write a loop that fills an array, and count what is in it")
-    gathering = Gathering(source)
+    gathering = Gathering(source, me)
     _open.stack.append(gathering)
     return once(gathering.item)
 
 
 def gathered(items: Any) -> Any:
     """What a comprehension made: a list of now, or an array."""
-    gathering = _open.stack.pop()
-    return gathering.close(items) if gathering is not None else hygiene.made(items)
+    gathering = _open.stack[-1]
+    if gathering is not None:
+        items = gathering.close(list(items))  # runs a generator, whose `if`s look for the gathering
+    _open.stack.pop()
+    return hygiene.made(items)
 
 
-def selects(test: Any) -> bool:
-    """The `if` of a comprehension."""
+def selects(test: Any, me: int) -> bool:
+    """The `if` of a comprehension, by its number: a generator may run inside another comprehension."""
     ok = control.truth(test)
-    if isinstance(ok, Rep):
-        raise StagingError("the `if` of a comprehension is decided later, so its length is not known now", here(),
-                           fix="write a loop that fills an array, and count what is in it; or weigh the items: `x if c else 0.0`")
-    return bool(ok)
+    if not isinstance(ok, Rep):
+        return bool(ok)
+    gathering = _open.stack[-1] if _open.stack else None
+    if not isinstance(gathering, Gathering) or gathering.number != me:
+        raise StagingError("this `if` is decided later, so the length of the list is not known now", here(),
+                           fix="go through an array, or weigh the items: `x if c else 0.0`")
+    gathering.only_if(ok)
+    return True
 
 
 # ------------------------------------------------------------------------------------------------ errors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, cast
 
 from lms.core.errors import Span
@@ -13,6 +14,7 @@ from .rep import Rep
 
 RUNTIME = "_lms"
 
+_comprehensions = count()
 _OF_REP = frozenset(name for name in dir(Rep) if not name.startswith("__"))  # a record's field may be called so too
 
 
@@ -158,11 +160,12 @@ class Expressions(ast.NodeTransformer):
         return self._comprehension(node, "dict")
 
     def _comprehension(self, node: Any, kind: str) -> ast.expr:
-        alone = len(node.generators) == 1 and not node.generators[0].ifs
+        alone = len(node.generators) == 1
+        me = ast.Constant(next(_comprehensions))
         for k, g in enumerate(node.generators):
-            g.iter = put(g.iter, call("each", self.visit(g.iter), ast.Constant(kind if alone else ""), ast.Constant(k == 0)))
+            g.iter = put(g.iter, call("each", self.visit(g.iter), ast.Constant(kind if alone else ""), ast.Constant(k == 0), me))
             g.target = self.visit(g.target)
-            g.ifs = [put(test, call("selects", self.visit(test))) for test in g.ifs]
+            g.ifs = [put(test, call("selects", self.visit(test), me)) for test in g.ifs]
         return put(node, call("gathered", node))
 
     # --------------------------------------------------------------------------------------- text

@@ -587,6 +587,36 @@ def test_ranges_of_later_in_calls():
     agrees(f, *COUNTS)
 
 
+def test_comprehensions_that_select():
+    def f(x: Array[f64, "n"], n: Rep[i64]):
+        some = [v * 2 for v in x if v > 0]
+        odd = [i * i for i in range(n) if i % 2 if i > 1 and i != 5]
+        rows = [[v, v + 1] for v in x if v != 1]
+        count = sum(1 for v in x if v > 2)
+        return some, odd, len(some), sum(odd), any(v > 3 for v in x if v < 9), count, sum(row[1] for row in rows)
+
+    staged = lms.stage(backend="interpret")(f)
+    for (x,) in VECTORS:
+        for n in (0, 1, 9):
+            some, odd, *rest = f(x, n)
+            found = staged(x, n)
+            assert found[0].tolist() == some and found[1].tolist() == odd and list(found[2:]) == rest
+
+    def nothing(x: Array[f64, "n"], keep: bool):
+        return len([v for v in x if keep])
+
+    agrees(nothing, (np.ones(3), True), (np.ones(3), False))
+
+    def now(x: Rep[f64]):
+        return [x * k for k in (1, 2) if x > k]
+
+    def inside(x: Array[f64, "n"]):
+        return [sum(v * k for k in (1, 2) if v > k) for v in x]
+
+    for f in (now, inside):
+        points_at(refused(f, 1.0 if f is now else np.ones(3)), f, "x > k" if f is now else "v > k")
+
+
 def test_numbers_of_python_that_exist_later_adapt_as_numpy_has_it():
     def narrow(x: Array[u8, "n"], n: Rep[i64]):
         out = np.zeros(len(x), dtype=np.uint8)
