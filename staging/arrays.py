@@ -18,9 +18,9 @@ from . import elementary as el
 from .annotations import scalar_type
 from .creation import asarray
 from .elementwise import admit, check, truth
-from .joins import promote
+from .joins import describe, promote
 from .rep import Rep, convert
-from .shapes import array_type, rename, require_equal
+from .shapes import array_type, like, rename, require_equal
 from .table import stages
 
 # ------------------------------------------------------------------------------------------- reductions
@@ -35,7 +35,9 @@ def axes_of(x: Rep, axis: Any) -> tuple[int, ...]:
 def one_axis(x: Rep, k: Any, ndim: int | None = None) -> int:
     """An axis, from 0."""
     n = x.ndim if ndim is None else ndim
-    if isinstance(k, Rep) or not -n <= int(k) < n:
+    if isinstance(k, Rep) or not isinstance(k, int | np.integer):
+        raise StagingTypeError(f"an axis is an int that is known now, found {describe(k)}", here())
+    if not -n <= int(k) < n:
         raise StagingTypeError(f"axis {k} is out of bounds for an array of {n} axes", here())
     return int(k) % n
 
@@ -146,7 +148,16 @@ def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
     """The mean, weighted."""
     if weights is None:
         return mean(x, axis)
-    return el.divide(sum(el.multiply(x, weights), axis), sum(weights, axis))
+    x, weights = asarray(x), asarray(weights)
+    if weights.ndim == 1 and x.ndim > 1 and axis is not None:
+        k = one_axis(x, axis)
+        weights = weights[tuple(slice(None) if j == k else None for j in range(x.ndim))]
+        return el.divide(sum(el.multiply(x, weights), k), sum(weights))
+    return el.divide(sum(el.multiply(x, _same_shape(weights, x)), axis), sum(weights, axis))
+
+
+def _same_shape(x: Rep, other: Rep) -> Rep:
+    return Rep(like(x.value, other.value, "average: shapes do not fit"))
 
 
 @stages(np.var)
@@ -171,6 +182,9 @@ def _safe_sqrt(x: Any) -> Any:
 @stages(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002
     """The length of a vector, or of all elements. Where it is zero its derivative is taken as zero."""
+    of_matrix = isinstance(axis, tuple) or (axis is None and asarray(x).ndim > 1)
+    if of_matrix and ord not in (None, "fro"):
+        raise StagingTypeError(f"norm: ord={ord!r} of a matrix cannot be staged", here(), fix="give the axis for the norms of vectors")
     if ord == 1:
         return sum(el.abs(x), axis, keepdims=keepdims)
     if ord == np.inf:

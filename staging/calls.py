@@ -29,6 +29,7 @@ from .annotations import Annotation, scalar_type
 from .creation import asarray
 from .elementwise import cast, check, select, truth
 from .joins import describe, is_weak, promote
+from .protocol import call_entry
 from .rep import Rep, Weak, lift_value, scalar
 from .table import ALWAYS, STAGED, holds_rep, stages
 from .tracer import Tracer, tracer
@@ -43,7 +44,7 @@ def staged_call(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return f(*args, **kwargs)
     staged = None if isinstance(f, np.ufunc) and kwargs else _entry(f)
     if staged is not None and (f in ALWAYS or holds_rep(args, kwargs) or _holds_captured(args)):
-        return staged(*args, **kwargs)
+        return call_entry(f, staged, args, kwargs)
     if is_captured(owner := getattr(f, "__self__", None)):
         return getattr(Rep(lift_value(owner)), f.__name__)(*args, **kwargs)
     if (found := reach.impure(f)) is not None:
@@ -216,6 +217,8 @@ def _round(x: Any, digits: Any = None) -> Any:
 def rounded_to(x: Any, decimals: int = 0) -> Any:
     """To a number of decimals, halves to even."""
     if not promote(x).is_float:
+        if decimals < 0:
+            raise StagingTypeError("rounding ints to tens cannot be staged", here(), fix="write `(x + 5) // 10 * 10`, or convert to float")
         return x
     if decimals == 0:
         return el.rint(x)
@@ -322,13 +325,7 @@ STAGED[math.hypot] = lambda *xs: el.abs(xs[0]) if len(xs) == 1 else functools.re
 STAGED[math.dist] = lambda x, y: arrays.norm(el.subtract(asarray(x), asarray(y)))
 STAGED[math.prod] = lambda xs, start=1: (arrays.prod(xs) * start if isinstance(xs, Rep)
                                          else functools.reduce(operator.mul, xs, start))
-STAGED[math.fsum] = _sum
-STAGED[math.isclose] = lambda a, b, rel_tol=1e-9, abs_tol=0.0: el.less_equal(
-    el.abs(el.subtract(a, b)), el.maximum(el.multiply(rel_tol, el.maximum(el.abs(a), el.abs(b))), abs_tol))
-STAGED[math.modf] = lambda x: (el.copysign(el.subtract(x, el.trunc(x)), x), el.trunc(x))
-STAGED[math.ldexp] = lambda x, n: el.multiply(x, el.exp2(el.multiply(n, 1.0)))
 STAGED[np.sinc] = lambda x: _sinc(el.multiply(x, math.pi))
-STAGED[np.nan_to_num] = lambda x, copy=True, nan=0.0: el.where(el.isnan(x), nan, x)
 STAGED[np.shape] = lambda x: x.shape
 STAGED[np.ndim] = lambda x: x.ndim
 STAGED[np.size] = lambda x, axis=None: x.size if axis is None else x.shape[axis]
@@ -342,6 +339,29 @@ STAGED[special.betaln] = lambda a, b: el.subtract(el.add(el.lgamma(a), el.lgamma
 STAGED[special.psi] = STAGED[special.digamma]
 for _name in ("expm1", "log1p", "exp2", "cbrt"):
     STAGED[getattr(special, _name)] = STAGED[getattr(np, _name)]
+
+
+@_builtin(math.isclose)
+def _isclose(a: Any, b: Any, *, rel_tol: Any = 1e-9, abs_tol: Any = 0.0) -> Any:
+    distance = el.abs(el.subtract(a, b))
+    near = el.less_equal(distance, el.maximum(el.multiply(rel_tol, el.maximum(el.abs(a), el.abs(b))), abs_tol))
+    return el.logical_or(el.equal(a, b), el.logical_and(near, el.isfinite(distance)))
+
+
+@_builtin(math.modf)
+def _modf(x: Any) -> Any:
+    whole = el.trunc(x)
+    return el.copysign(el.where(el.isinf(x), 0.0, el.subtract(x, whole)), x), whole
+
+
+@_builtin(np.nan_to_num)
+def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    if not promote(x).is_float:
+        return x
+    largest = float(np.finfo(str(promote(x).dtype)).max)
+    out = el.where(el.isnan(x), nan, x)
+    out = el.where(el.equal(x, np.inf), largest if posinf is None else posinf, out)
+    return el.where(el.equal(x, -np.inf), -largest if neginf is None else neginf, out)
 
 
 def _sinc(x: Any) -> Any:

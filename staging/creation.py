@@ -176,7 +176,10 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype:
     if endpoint:
         last = el.logical_and(el.equal(index, el.subtract(num, 1)), el.greater(num, 1))
         out = select(last, el.multiply(stop, 1.0), out)
-    return out if dtype is None else cast(out, scalar_type(dtype))
+    if dtype is None:
+        return out
+    kind = scalar_type(dtype)
+    return cast(el.floor(out) if kind.is_int else out, kind)
 
 
 @stages(np.eye, np.identity, always=True)

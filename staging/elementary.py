@@ -79,7 +79,6 @@ isnan = _function("isnan", _s.isnan, np.isnan, math.isnan, kinds="fc")
 isinf = _function("isinf", _s.isinf, np.isinf, math.isinf, kinds="fc")
 isfinite = _function("isfinite", _s.isfinite, np.isfinite, math.isfinite, kinds="fc")
 signbit = _function("signbit", _s.signbit, np.signbit)
-sign = _function("sign", _s.sign, np.sign, kinds="if")
 
 atan2 = arctan2 = _pair("atan2", _s.atan2, np.arctan2, math.atan2)
 hypot = _pair("hypot", _s.hypot, np.hypot)
@@ -184,10 +183,16 @@ def invert(x: Any, /) -> Any:
     return e.apply(_s.not_, x, kinds="biu")
 
 
-@stages(np.abs, np.fabs, math.fabs)
+@stages(np.abs)
 def abs(x: Any, /) -> Any:  # noqa: A001  # the name of the function it stands for
     """The magnitude of each element."""
     return e.absolute(x)
+
+
+@stages(np.fabs, math.fabs)
+def fabs(x: Any, /) -> Any:
+    """The magnitude of each element, a float."""
+    return e.apply(_s.abs, x, kinds="f")
 
 
 @stages(np.floor)
@@ -212,6 +217,12 @@ def trunc(x: Any, /) -> Any:
 def rint(x: Any, /) -> Any:
     """The nearest whole number, halves to even."""
     return e.rounded(_s.rint, x)
+
+
+@stages(np.sign)
+def sign(x: Any, /) -> Any:
+    """-1, 0 or 1, in the same type."""
+    return e.apply(_s.minimum, x, 1, kinds="iu") if promote(x).kind == "u" else e.apply(_s.sign, x, kinds="if")
 
 
 @stages(np.square)
@@ -254,8 +265,12 @@ def logical_not(x: Any, /) -> Any:
 
 
 @stages(np.where)
-def where(condition: Any, x: Any, y: Any, /) -> Any:
-    """`x` where the condition holds, else `y`; both are evaluated. Shapes broadcast."""
+def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+    """`x` where the condition holds, else `y`; both are evaluated. Shapes broadcast. Without these, `nonzero(condition)`."""
+    if x is None and y is None:
+        from .shaping import nonzero
+
+        return nonzero(condition)
     return e.select(condition, x, y)
 
 
@@ -370,6 +385,6 @@ def astype(x: Any, dtype: Any, /) -> Any:
 def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8) -> Any:
     """Whether `|a - b| <= atol + rtol * |b|`, or both are equal."""
     near = less_equal(abs(subtract(a, b)), add(atol, multiply(rtol, abs(b))))
-    return logical_or(equal(a, b), near)
+    return logical_or(equal(a, b), logical_and(near, less(abs(b), math.inf)))
 
 

@@ -58,7 +58,8 @@ def median(x: Any, axis: Any = None) -> Any:
     arrays.not_empty(x, k, "median")
     ordered, n = shaping.sort(x, k), x.shape[k]
     middle = tuple((*[slice(None)] * k, at) for at in (el.floor_divide(el.subtract(n, 1), 2), el.floor_divide(n, 2)))
-    return el.multiply(el.add(ordered[middle[0]], ordered[middle[1]]), 0.5)
+    out = el.multiply(el.add(ordered[middle[0]], ordered[middle[1]]), 0.5)
+    return el.where(arrays.any(el.isnan(x), k), np.nan, out) if promote(x).is_float else out
 
 
 @stages(np.searchsorted)

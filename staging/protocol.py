@@ -79,12 +79,17 @@ def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
     staged = STAGED.find(function)
     if staged is None:
         unsupported(f"np.{getattr(function, '__name__', function)}")
+    return call_entry(function, staged, args, {k: v for k, v in kwargs.items() if v is not None and v is not np._NoValue})
+
+
+def call_entry(f: Any, staged: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call the staged form of `f`. Raises `StagingError` for arguments of `f` that the staged form does not know."""
     try:
-        return staged(*args, **{k: v for k, v in kwargs.items() if v is not None and v is not np._NoValue})
+        return staged(*args, **kwargs)
     except TypeError as e:
-        if "unexpected keyword argument" not in str(e) and "positional argument" not in str(e):
+        if isinstance(e, StagingError) or not any(said in str(e) for said in ("keyword argument", "positional argument")):
             raise
-        unsupported(f"np.{function.__name__} with these arguments ({e})")
+        unsupported(f"{getattr(f, '__name__', f)}() with these arguments ({str(e).partition('() ')[2]})")
 
 
 def unsupported(what: str) -> NoReturn:

@@ -458,6 +458,7 @@ def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Any:
     n = size_arg(minlength, "minlength")
     out = zeros_in(asarray(1.0 if weights is not None else 1), Rep(n))
     b = current()
+    check(el.greater_equal(x, 0), "ValueError", "bincount: an element is negative")
     index = b.emit1(p.array.index, convert(x.value, i64), n)
     amount = el.multiply(weights, 1.0).value if weights is not None else el.add(el.multiply(x, 0), 1).value
     b.emit(p.array.add_at, out.value, index, rename(amount, array_type(index).dims), axis=0)

@@ -199,3 +199,8 @@ def test_print_now(capsys):
     f(1.0)
     f(2.0)
     assert capsys.readouterr().out == "staging Rep[f64](x)\n"
+
+
+def test_scipy_without_source():
+    f = eval("lambda x: special.expit(x) + np.exp(x)", {"special": special, "np": np})
+    assert lms.stage(f)(0.0) == 1.5

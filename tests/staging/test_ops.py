@@ -247,3 +247,39 @@ def test_a_python_int_that_does_not_fit_is_still_compared(backend):
     x = np.array([3, 255], np.uint8)
     same(lambda x: (x == 300, x < 256, x >= -1, x != 3), x, backend=backend)
     same(lambda x, n: (x == n, x < n), x, 300, backend=backend)
+
+INF = np.array([np.inf, -np.inf, np.nan, 1.0, -2.5])
+EDGES = [
+    lambda x: np.isclose(x, np.inf), lambda x: np.isclose(x, x[::-1]), np.nan_to_num,
+    lambda x: np.nan_to_num(x, nan=1.0, posinf=2.0),
+    lambda x: np.median(x), lambda x: np.median(x[3:]), lambda x: np.clip(x, -1, 1), lambda x: np.sign(x),
+    lambda x: np.where(x > 0)[0],
+    lambda x: np.average(np.arange(6.0).reshape(2, 3) + x[3], axis=0, weights=np.array([1.0, 3.0])),
+    lambda x: np.average(np.arange(6.0).reshape(2, 3) + x[3], axis=1, weights=np.array([1.0, 3.0, 2.0])),
+    lambda x: np.linspace(-2.5 * x[3], 2.5, 6, dtype=int), lambda x: np.fabs(x), lambda x: np.fabs(np.arange(3) - 1),
+    lambda x: np.linalg.norm(np.ones((2, 3)) * x[3]), lambda x: np.linalg.norm(np.ones((2, 3)) * x[3], 1, axis=0),
+    lambda x: np.sign(np.arange(3).astype(np.uint8)), lambda x: np.maximum(x, 0), lambda x: np.max(x), lambda x: np.argmax(x),
+    lambda x: np.sort(x), lambda x: np.argsort(x), lambda x: np.logaddexp(x, x), lambda x: np.hypot(x, 1),
+    lambda x: np.round(x, -1),
+    lambda x: x % 2, lambda x: x // 2, lambda x: np.floor(x), lambda x: np.minimum(x, x[::-1]), lambda x: x.any(),
+    lambda x: (x != x).sum(),
+]
+
+
+@pytest.mark.parametrize("backend", ["interpret", "llvm"])
+@pytest.mark.parametrize("k", range(len(EDGES)))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_edges(k, backend):
+    same(lambda x: EDGES[k](x), INF, backend=backend)
+
+
+@pytest.mark.parametrize("f, said", [
+    (lambda a: np.sum(a, where=a > 0), "sum() with these arguments"), (lambda a: np.linalg.norm(a, 2), "of a matrix"),
+    (lambda a: np.moveaxis(a, (0, 1), (1, 0)), "an axis is an int"), (lambda a: np.sum(a, axis=5), "axis 5 is out of bounds"),
+    (lambda a: np.round(a.astype(int), -1), "tens"), (lambda a: np.max(a, initial=3.0), "with these arguments"),
+    (lambda a: np.einsum("ii->i", a), "at most once"), (lambda a: np.concatenate([a, a[0]]), "differ in rank"),
+])
+def test_arguments_that_are_not_known(f, said):
+    with pytest.raises(lms.StagingError) as e:
+        lms.stage(f)(np.eye(3))
+    assert said in str(e.value) and __file__ in str(e.value) and "^" in str(e.value)

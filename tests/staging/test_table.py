@@ -30,7 +30,7 @@ def held(module, prefix: str = "") -> set[str]:
             warnings.simplefilter("ignore")
             f = getattr(module, name, None)
         own = getattr(f, "__name__", "") == name or isinstance(f, np.ufunc)  # `np.double` is another name of `np.float64`
-        if own and not name.startswith("_") and STAGED.get(f) is not None:
+        if own and not name.startswith("_") and STAGED.find(f) is not None:
             found.add(prefix + name)
     return found - REFUSED
 
