@@ -9,6 +9,7 @@ Fused are loops that share memory; a loop that vectorises is not mixed with one 
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -76,6 +77,7 @@ class _Fusion:
         self.effects = effects
         self.visible = effects.escaping(function)
         self.reach: dict[Node, Reach] = {}
+        self.ranges: dict[Node, Hashable] = {}
         self.loops: dict[Node, _Loop] = {}
         self.free: dict[Node, frozenset[Value]] = {}
         self.block(function.body)
@@ -95,22 +97,27 @@ class _Fusion:
     def merged(self, node: Node, out: list[Node]) -> bool:
         """Fuse a loop with one before it in `out`."""
         needs, first = self.uses(node), len(out)
-        moved: list[int] = []
-        moving = self.of(node)
+        moved: list[Reach] = []
+        places: list[int] = []
+        moving, wanted = self.of(node), self.range(node)
         for k in range(len(out) - 1, max(-1, len(out) - 1 - WINDOW), -1):
             other = out[k]
+            reach = self.of(other)
             depends = not needs.isdisjoint(other.results)
-            if not depends and self.fits(other, node) and not any(self.of(other).clashes(self.of(out[j])) for j in moved):
+            if not depends and other.op is c.for_ and self.range(other) == wanted and self.fits(other, node) and not any(
+                map(reach.clashes, moved)
+            ):
                 first = k
                 break
-            if depends or self.of(other).clashes(moving):
-                moved.append(k)
+            if depends or reach.clashes(moving):
+                moved.append(reach)
+                places.append(k)
                 needs = needs | self.uses(other)
-                moving = moving.with_(self.of(other))
+                moving = moving.with_(reach)
         if first == len(out):
             return False
-        before = [out[k] for k in sorted(moved)]
-        after = [out[k] for k in range(first + 1, len(out)) if k not in moved]
+        before = [out[k] for k in sorted(places)]
+        after = [out[k] for k in range(first + 1, len(out)) if k not in places]
         self.join(out[first], node)
         out[first:] = [*before, out[first], *after]
         return True
@@ -122,6 +129,13 @@ class _Fusion:
             loud = x.raises or x.io
             seen = loud or any(isinstance(r, str) or r in self.visible for r in x.changes)
             found = self.reach[node] = Reach(x.reads, x.writes, x.changes, loud, seen)
+        return found
+
+    def range(self, node: Node) -> Hashable:
+        """From where to where a loop runs, by constants and values."""
+        found = self.ranges.get(node)
+        if found is None:
+            found = self.ranges[node] = tuple([v if (n := int_of(v)) is None else n for v in node.operands[:3]])
         return found
 
     def uses(self, node: Node) -> frozenset[Value]:
@@ -153,14 +167,12 @@ class _Fusion:
 
     def fits(self, first: Node, second: Node) -> bool:
         """Whether two loops may become one, and should."""
-        if first.op is not c.for_ or not all(map(_same, first.operands[:3], second.operands[:3])):
-            return False
-        if self.of(first).notices(self.of(second)):
+        if not self.shared(first, second) or self.of(first).notices(self.of(second)):
             return False
         x, y = self.loop(first), self.loop(second)
         if x.size + y.size > LARGEST or x.innermost != y.innermost or x.plain != y.plain:
             return False
-        return self.shared(first, second) and self.in_step(first, second)
+        return self.in_step(first, second)
 
     def shared(self, first: Node, second: Node) -> bool:
         x, y = self.of(first), self.of(second)
@@ -209,11 +221,6 @@ class _Fusion:
         self.loops[first] = _Loop([*one.touches, *moved], one.size + two.size, one.plain, one.innermost)
         self.free[first] = self.uses(first) | self.uses(second)
         self.reach[first] = self.of(first).with_(self.of(second))
-
-
-def _same(x: Value, y: Value) -> bool:
-    known = int_of(x)
-    return x is y or known is not None and known == int_of(y)
 
 
 def _reduces(node: Node) -> bool:
