@@ -184,7 +184,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     """The length of a vector, or of all elements. Where it is zero its derivative is taken as zero."""
     of_matrix = isinstance(axis, tuple) or (axis is None and asarray(x).ndim > 1)
     if of_matrix and ord not in (None, "fro"):
-        raise StagingTypeError(f"norm: ord={ord!r} of a matrix cannot be staged", here(), fix="give the axis for the norms of vectors")
+        raise StagingTypeError(f"norm: ord={ord!r} of a matrix cannot be staged", here(),
+                               fix="give the axis for the norms of vectors")
     if ord == 1:
         return sum(el.abs(x), axis, keepdims=keepdims)
     if ord == np.inf:

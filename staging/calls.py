@@ -218,7 +218,8 @@ def rounded_to(x: Any, decimals: int = 0) -> Any:
     """To a number of decimals, halves to even."""
     if not promote(x).is_float:
         if decimals < 0:
-            raise StagingTypeError("rounding ints to tens cannot be staged", here(), fix="write `(x + 5) // 10 * 10`, or convert to float")
+            raise StagingTypeError("rounding ints to tens cannot be staged", here(),
+                                   fix="write `(x + 5) // 10 * 10`, or convert to float")
         return x
     if decimals == 0:
         return el.rint(x)

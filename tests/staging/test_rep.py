@@ -48,7 +48,7 @@ lambda a: [1, 2][a]]
 def test_what_needs_a_value_now(later, k):
     f, a = TOO_EARLY[k], later[1]
     with pytest.raises(lms.StagingError, match="exists later") as e:
-        "{}".format(a) if f is str.format else f(a)
+        f"{a}" if f is str.format else f(a)
     assert "fix:" in str(e.value) and __file__ in str(e.value)
 
 
@@ -56,7 +56,8 @@ def test_literals_take_the_type_of_the_other_operand(later):
     x, a, _, k = later
     for y in (x + 1, 1 + x, x * 2.5, 2 / x, x**2, x - True):
         assert y.type == f64
-    assert (k + 1).type == i64 and (k + 1.5).type == f64 and (k / 2).type == f64 and (k // 2).type == i64 and (k * 1j).type == c128
+    assert (k + 1).type == i64 and (k + 1.5).type == f64 and (k / 2).type == f64
+    assert (k // 2).type == i64 and (k * 1j).type == c128
     assert (x + k).type == f64 and (a + k).type == a.type and (x < 1).type == bool_
     assert (a + np.float32(1)).type == a.type
     with pytest.raises(lms.StagingError, match="does not fit"):

@@ -48,6 +48,7 @@ def test_numpy_and_builtins():
 
 
 def test_methods_and_our_own_names():
-    assert listed("Attributes and methods of arrays") == {"dtype", "ndim", "shape", "size", *_ATTRIBUTES, *_METHODS} - {"tolist", "append"}
+    of_arrays = {"dtype", "ndim", "shape", "size", *_ATTRIBUTES, *_METHODS} - {"tolist", "append"}
+    assert listed("Attributes and methods of arrays") == of_arrays
     assert listed("lms") == set(lms.ops.__all__)
     assert all(getattr(lms, name).__doc__ for name in lms.ops.__all__)
