@@ -132,7 +132,7 @@ def read_frame(b: Builder, frame: Value, k: int, like: Value) -> Value:
 def ruled(s: Sweep, node: Node) -> Halves:
     """A call of a function with a rule of the user's: the halves are there already (`custom`)."""
     b = s.builder
-    first, second = (b.program.functions[name] for name in node.attrs["halves"])
+    first, second = (b.program.functions[name] for name in node.attrs["halves"][:2])
     new = b.emit(p.control.call, *s.values(node.operands), callee=first.name, names=[v.name for v in node.results],
                  types=(*(s.type(t) for t in node.attrs["types"]), first.body.results[-1].type))
     s.bind(node.results, new[:-1])

@@ -9,6 +9,7 @@ functions, so derivatives of derivatives are theirs, and the rule's again where 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lms.core import primitives as p
@@ -18,29 +19,44 @@ from lms.core.ir import Function, Value, free_values
 from lms.core.types import ArrayType, Scalar, SumType, Type, is_differentiable
 from lms.staging import functions, results, shapes, trees
 from lms.staging.arguments import Later, Signature
+from lms.staging.derivatives import columns
 from lms.staging.functions import Call
 from lms.staging.joins import describe
 from lms.staging.rep import Rep, lift_value
 from lms.staging.tracer import tracer
 
 from .calls import keep_frame, read_frame
-from .continuations import Rule, resume, start
+from .continuations import Rule, Steps, resume, start
 from .cotangents import zero
 from .residuals import Crossing
 
 
-def call(function: Callable[..., Any], signature: Signature, rule: Rule, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+@dataclass(frozen=True)
+class Rules:
+    """What a user gave a function: a generator for reverse mode, `(primals, tangents) -> (result, tangent)` for forward."""
+
+    reverse: Rule | None = None
+    forward: Callable[..., Any] | None = None
+
+
+def call(function: Callable[..., Any], signature: Signature, rules: Rules, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """A call of a function with a rule, from staged code."""
     made = functions.prepare(function, signature, args, kwargs)
-    halves = _halves(made, signature, rule)
+    rule = rules.reverse
+    if rule is None:
+        assert rules.forward is not None
+        rule = transposed(rules.forward, lambda *xs, **named: call(function, signature, rules, xs, named))
+    halves: tuple[str, ...] = _halves(made, signature, rule, rules)
+    if rules.forward is not None:
+        halves = (*halves, _tangent(made, signature, rules.forward))
     out = current().emit(p.control.call, *made.operands, callee=made.function.name, types=made.types, halves=halves)
     return made.rebuild(out)
 
 
-def _halves(made: Call, signature: Signature, rule: Rule) -> tuple[str, str]:
+def _halves(made: Call, signature: Signature, rule: Rule, rules: Rules) -> tuple[str, str]:
     """The names of the two functions, staged now unless they have been. The rule itself may call the function."""
     known: dict[Any, tuple[str, str]] = tracer().memo.setdefault("rules", {})
-    key = made.function.name, rule
+    key = made.function.name, rules
     if key not in known:
         _stage(made, signature, rule, known, key)
     return known[key]
@@ -91,16 +107,91 @@ def _stage(made: Call, signature: Signature, rule: Rule, known: dict[Any, tuple[
                            fix=f"pass it to {name} as an argument")
 
 
+def _tangent(made: Call, signature: Signature, rule: Callable[..., Any]) -> str:
+    """The name of the function (arguments, captures, tangents) -> (results, tangents), staged now unless it has been."""
+    b, name, n = tracer(), signature.name, len(made.arguments)
+    known: dict[Any, str] = b.memo.setdefault("tangents", {})
+    key = made.function.name, rule
+    if key in known:
+        return known[key]
+    params = made.function.body.params[:n]
+    moving = [v for v in params if is_differentiable(v.type)]
+    types = [v.type for v in (*params, *moving)]
+    with b.function(f"{made.function.name}_tangent", types, [v.name for v in params], span=made.function.span) as f:
+        known[key] = f.name
+        primals, named = signature.arguments(made.bound, list(map(Rep, f.body.params[:n])))
+        dots = iter(map(Rep, f.body.params[n:]))
+        tangents = tuple(_cotangent(spec, dots) for spec in made.bound.spec.values())
+        out = rule(primals, tangents, **named)
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise StagingTypeError(f"the forward rule of {name} gives {describe(out)}", here(), fix="return (result, tangent)")
+        values, spec = results.collect(out[0], made.result, name)
+        leaves = zip(values, _flattened(spec, out[1]), strict=True)
+        f.body.results = (*values, *(_converted(x, v, "the result", name) for v, x in leaves if is_differentiable(v.type)))
+    b.lift(f)
+    mine = f.body.params[n : n + len(moving)]
+    f.body.params = (*f.body.params[:n], *_captured(made, f, b.operands(f.name), n + len(moving), name), *mine)
+    return f.name
+
+
+def transposed(forward: Callable[..., Any], function: Callable[..., Any]) -> Rule:
+    """A reverse rule from a forward one, which is linear in its tangents: the cotangent times the derivative by each element."""
+
+    def rule(*args: Any) -> Steps:
+        dy = yield function(*args)
+        return tuple(_by_argument(forward, args, k, dy) for k, x in enumerate(args) if _holds_staged(x))
+
+    return rule
+
+
+def _holds_staged(x: Any) -> bool:
+    return any(isinstance(leaf, Rep) for leaf in trees.flatten(x)[0])
+
+
+def _by_argument(forward: Callable[..., Any], args: tuple[Any, ...], k: int, dy: Any) -> Any:
+    leaves, shape = trees.flatten(args[k])
+    still = tuple(trees.map_leaves(_still, x) for x in args)
+    out: list[Any] = []
+    for j, leaf in enumerate(leaves):
+        def along(direction: Any, j: int = j) -> Any:
+            moved = trees.unflatten(shape, [direction if i == j else _still(x) for i, x in enumerate(leaves)])
+            return _inner(dy, forward(args, (*still[:k], moved, *still[k + 1:]))[1])
+
+        out.append(None if _still(leaf) is None else columns(leaf, along))
+    return trees.unflatten(shape, out)
+
+
+def _still(x: Any) -> Any:
+    """The tangent of what does not move: zero, or None beside what is no float."""
+    if not isinstance(x, Rep) or not is_differentiable(x.type):
+        return None
+    return Rep(zero(current(), x.value))
+
+
+def _inner(dy: Any, dot: Any) -> Any:
+    pairs = zip(trees.flatten(dy)[0], trees.flatten(dot)[0], strict=True)
+    total: Any = 0.0
+    for u, v in pairs:
+        if u is not None and v is not None:
+            product = u * v
+            total = (product.sum() if getattr(product, "ndim", 0) else product) + total
+    return total
+
+
 def _take_the_same(made: Call, first: Function, captured: Sequence[Value], name: str) -> None:
     """Let the first half take what the function itself captures, in the same order."""
     n = len(made.arguments)
-    wanted = made.operands[n:]
+    first.body.params = (*first.body.params[:n], *_captured(made, first, captured, n, name))
+
+
+def _captured(made: Call, f: Function, captured: Sequence[Value], n: int, name: str) -> tuple[Value, ...]:
+    """Parameters for all that the function captures; those of `f` for the same begin at position `n`."""
+    wanted = made.operands[len(made.arguments):]
     if not set(captured) <= set(wanted):
         raise StagingError(f"the derivative of {name} uses a staged value that is not its own", here(),
                            fix=f"pass it to {name} as an argument")
-    mine = dict(zip(captured, first.body.params[n:], strict=True))
-    extra = tuple(mine.get(v) or Value(v.type, v.name, block=first.body) for v in wanted)
-    first.body.params = (*first.body.params[:n], *extra)
+    mine = dict(zip(captured, f.body.params[n:], strict=True))
+    return tuple(mine.get(v) or Value(v.type, v.name, block=f.body) for v in wanted)
 
 
 def _types(spec: Any) -> list[Type]:
@@ -172,4 +263,4 @@ def _converted(x: Any, like: Value, parameter: str, name: str) -> Value:
     return shapes.like(v, like, f"the cotangent of {parameter} in the rule of {name}") if isinstance(t, ArrayType) else v
 
 
-__all__ = ["call"]
+__all__ = ["Rules", "call"]

@@ -13,7 +13,7 @@ from typing import Any
 from lms.core import primitives as p
 from lms.core.builder import Builder, Replay, building
 from lms.core.errors import StagingError
-from lms.core.ir import Block, Node, Program, Value
+from lms.core.ir import Block, Function, Node, Program, Value
 from lms.core.types import ArrayType, Scalar, SumType, is_differentiable
 from lms.staging.rep import Rep
 
@@ -253,8 +253,11 @@ class _Forward(Replay):
     def _ruled(self, node: Node) -> None:
         """A call of a function with a rule of the user's: for one float result the rule gives the partial derivatives."""
         b = self.builder
-        first, second = (b.program.functions[name] for name in node.attrs["halves"])
+        first, second, *own = (b.program.functions[name] for name in node.attrs["halves"])
         floats = [v for v in node.results if is_differentiable(v.type)]
+        if own:
+            self._ruled_forward(node, own[0], floats)
+            return
         if len(floats) != 1 or not isinstance(floats[0].type, Scalar):
             raise StagingError(f"{node.attrs['callee']} has a derivative for reverse mode only, and gives more than one float",
                                node.span, fix="differentiate it in reverse mode (`lms.grad`, `lms.vjp`)")
@@ -267,6 +270,17 @@ class _Forward(Replay):
         terms = [self._inner(partial, self.dots[v]) for v, partial in zip(wrt, partials, strict=True) if v in self.dots]
         if terms:
             self.dots[floats[0]] = self._sum(terms)
+
+    def _ruled_forward(self, node: Node, rule: Function, floats: Sequence[Value]) -> None:
+        """A call of a function with a rule for forward mode."""
+        count = len(rule.body.params) - len(node.operands)
+        moving = [v for v in node.operands if is_differentiable(v.type)][:count]
+        types = [self.type(t) for t in node.attrs["types"]]
+        types += [t for t in types if is_differentiable(t)]
+        out = self.builder.emit(p.control.call, *self.values(node.operands), *(self.dot(v) for v in moving),
+                                callee=rule.name, types=tuple(types))
+        self.bind(node.results, out[: len(node.results)])
+        self.dots.update(zip(floats, out[len(node.results):], strict=True))
 
     def _inner(self, x: Value, y: Value) -> Value:
         b = self.builder

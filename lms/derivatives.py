@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from types import FunctionType
@@ -11,8 +12,9 @@ import numpy as np
 
 from lms.ad import api as ad
 from lms.ad.continuations import check_form
+from lms.ad.custom import Rules
 from lms.core.builder import staging
-from lms.core.errors import StagingTypeError, here
+from lms.core.errors import StagingError, StagingTypeError, here
 from lms.staging import trees
 from lms.staging.arguments import Signature
 
@@ -145,11 +147,13 @@ def _backward(s: Staged[..., Any], n: int, primals: tuple[Any, ...]) -> Staged[.
     return known[key]
 
 
-def derivative(f: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def derivative(f: Callable[..., Any], mode: str = "reverse") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a staged function a derivative of its own: a generator with its parameters, and one `yield`.
 
     What is yielded is the function's result, what comes back its cotangent; the rule returns a cotangent for every argument
-    that is staged, None for "no gradient". Raises `StagingError` for another form.
+    that is staged, None for "no gradient". With `mode="forward"` the rule is an ordinary function
+    `(primals, tangents) -> (result, tangent)`. Where only one of the two is given, the other mode is derived from it.
+    Raises `StagingError` for another form.
 
         @lms.derivative(clip)
         def _clip(x):
@@ -160,9 +164,13 @@ def derivative(f: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable
         raise StagingTypeError(f"{f!r} is not a staged function, so it has no derivative of its own", here(),
                                fix="decorate it with @lms.stage")
 
+    if mode not in ("reverse", "forward"):
+        raise StagingError(f"a derivative is for mode 'reverse' or 'forward', not {mode!r}", here())
+
     def register(rule: Callable[..., Any]) -> Callable[..., Any]:
-        check_form(rule)
-        f.rule = rule
+        if mode == "reverse":
+            check_form(rule)
+        f.rule = dataclasses.replace(f.rule or Rules(), **{mode: rule})
         f.__dict__.pop("_derived", None)
         return rule
 

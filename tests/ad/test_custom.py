@@ -84,6 +84,49 @@ def test_several_results_arrive_as_they_were_given() -> None:
     assert lms.grad(lambda x: several(x)[0] + 3.0 * several(x)[1]["square"])(1.0) == 103.0
 
 
+@lms.stage
+def scaled(x, times: int):
+    return x * x * times, np.sum(x)
+
+
+@lms.derivative(scaled, mode="forward")
+def _scaled(primals, tangents):
+    x, times = primals
+    dx, _ = tangents
+    return scaled(x, times), (10.0 * x * dx * times, np.sum(dx) * 5.0)
+
+
+def test_a_rule_for_forward_mode() -> None:
+    x, dx = np.array([1.0, 2.0]), np.array([1.0, 0.0])
+    (first, second), (d_first, d_second) = lms.jvp(lambda x: scaled(x, 2), (x,), (dx,))
+    np.testing.assert_array_equal(first, [2.0, 8.0])
+    np.testing.assert_array_equal(d_first, [20.0, 0.0])
+    assert (second, d_second) == (3.0, 5.0)
+
+
+def test_reverse_mode_is_derived_from_a_forward_rule() -> None:
+    x = np.array([1.0, 2.0])
+    np.testing.assert_array_equal(lms.grad(lambda x: np.sum(scaled(x, 2)[0]) + scaled(x, 2)[1])(x), 20.0 * x + 5.0)
+
+
+def test_each_mode_has_its_own_rule() -> None:
+    @lms.stage
+    def square(x):
+        return x * x
+
+    @lms.derivative(square, mode="forward")
+    def _forward(primals, tangents):
+        return square(*primals), 3.0 * tangents[0]
+
+    @lms.derivative(square)
+    def _reverse(x):
+        dz = yield square(x)
+        return 7.0 * dz
+
+    assert lms.jvp(square, (2.0,), (1.0,)) == (4.0, 3.0)
+    assert lms.grad(square)(2.0) == 7.0
+
+
 def test_inside_loops() -> None:
     def f(x):
         s = 0.0
