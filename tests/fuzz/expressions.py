@@ -182,6 +182,7 @@ class Grammar:
         b = self.leaf(scope, 0) if self.chance(2) else self.vector(scope, dim, 0)
         options = [f"{a} * {b}", f"({a} + {b})", f"({a} - {b})", f"(-{a})", f"squash({a})", f"np.maximum({a}, {b})",
                    f"np.where({a} > 0.25, {a}, {b})", f"np.abs({a})", f"{a} / (0.5 + np.abs({a}))", f"({b} - {a})"]
+        options += [f"{a}[{q.text}]" for q in scope.all(Permutation) if q.kind.dim == dim]
         if self.smooth:
             options += [f"np.sin({a})", f"np.exp(squash({a}))", f"np.tanh({a})", f"np.sqrt(0.5 + np.abs({a}))"]
             options += [product for m in scope.all(Matrix) for product in self.contractions(scope, m, dim)]

@@ -119,7 +119,7 @@ class Writer:
         sizes = [d for d in scope.sizes if d in ("n", "m")] + ["3"]
         dim = self.g.pick(sizes)
         size = scope.sizes.get(dim, dim)
-        if self.g.chance(6):
+        if self.g.chance(4):
             name = self.g.fresh("q")
             scope.add(name, Permutation("permutation", dim), assignable=False)
             return [f"{name} = np.zeros({size}, dtype=np.int64)", f"for z in range({size}):", f"    {name}[z] = {size} - 1 - z"]
@@ -302,8 +302,8 @@ class Writer:
         return text
 
     def refuse(self, scope: Scope, depth: int) -> list[str]:
-        """An error of the program's own."""
-        test = self.g.condition(scope, 0)
+        """An error of the program's own, decided later: what is known to fail now fails before anything runs."""
+        test = f"x[-1] {self.g.pick(['<', '>'])} {self.g.number(scope, 0)}"
         lines: list[str] = self.g.pick([[f"assert {test}, \"refused\""], [f"if {test}:", "    raise ValueError(\"refused\")"]])
         return lines
 
@@ -340,24 +340,28 @@ class Writer:
 
     def recursive_helper(self) -> Helper:
         """A function that calls itself with a smaller int, with or without an array that it writes to."""
-        name, scope, writes = self.g.fresh("r"), Scope(looping=True), self.g.chance(2)
+        name, scope = self.g.fresh("r"), Scope(looping=True)
+        kind = self.g.pick(["", "Rep", "Mut"])
+        writes = kind == "Mut"
         scope.add("a", FLOAT)
         scope.add("k", INT, assignable=False)
         array, body = "", list[str]()
-        if writes:
+        if kind:
             scope.sizes["n"] = "len(v)"
-            scope.add("v", N, writable=True, assignable=False)
-            array = 'v: Mut[Array[f64, "n"]], '
+            scope.add("v", N, writable=writes, assignable=False)
+            array = f'v: {kind}[Array[f64, "n"]], '
+        if writes:
             body += self.store(scope, 0)
         head = [f"@lms.stage\ndef {name}({array}a: Rep[f64], k: Rep[i64]) -> Rep[f64]:",
                 "    if k <= 0:", f"        return {self.g.number(scope, 2)}"]
-        again = f"{name}({'v, ' if writes else ''}squash({self.g.number(scope, 2)}), {self.g.pick(['k - 1', 'k // 2', 'k - 2'])})"
+        passed = f"{self.g.pick(['v', 'squash(v)'] if kind == 'Rep' else ['v'])}, " if kind else ""
+        again = f"{name}({passed}squash({self.g.number(scope, 2)}), {self.g.pick(['k - 1', 'k // 2', 'k - 2'])})"
         body += [f"b = {again}"]
         scope.add("b", FLOAT)
         if writes:
             body += self.store(scope, 0)
         body += [f"return squash({self.g.number(scope, 2)})"]
-        kinds = (N, FLOAT, INT) if writes else (FLOAT, INT)
+        kinds = (N, FLOAT, INT) if kind else (FLOAT, INT)
         return Helper(name, kinds, "\n".join([*head, *indented(body), ""]), recursive=True, writes=writes)
 
     def main(self) -> tuple[str, dict[str, str]]:
