@@ -17,7 +17,7 @@ from lms.core.types import ArrayType, Size, bool_, element, fresh_symbol, i64
 from .joins import describe, promote, scalar_like
 from .rep import Rep, lift_value, scalar
 from .shapes import array_type, broadcast, broadcast_to, rename
-from .slices import positions
+from .slices import positions, strided
 
 
 @dataclass(slots=True)
@@ -29,6 +29,7 @@ class _Basic:
     dims: list[Size] = field(default_factory=list)
     arrays: list[tuple[int, Value]] = field(default_factory=list)
     scalars: list[int] = field(default_factory=list)  # the axes of the source that a position took
+    writing: bool = False
 
 
 def get(x: Rep, key: Any) -> Rep:
@@ -52,7 +53,7 @@ def put(x: Rep, key: Any, item: Any) -> None:
         new = b.emit1(p.scalar.select, mask, *broadcast([shape, old])[:1], old)
         b.emit(p.array.assign, old, new)
         return
-    basic = _analyse(x, key)
+    basic = _analyse(x, key, writing=True)
     if basic.arrays:
         _scatter(x, basic, item)
         return
@@ -91,7 +92,7 @@ def in_place(x: Rep, op: str, item: Any) -> Rep:
 # ------------------------------------------------------------------------------------------------ keys
 
 
-def _analyse(x: Rep, key: Any) -> _Basic:
+def _analyse(x: Rep, key: Any, writing: bool = False) -> _Basic:
     """The view and the index arrays that a key asks for."""
     t = x.type
     if not isinstance(t, ArrayType):
@@ -105,7 +106,7 @@ def _analyse(x: Rep, key: Any) -> _Basic:
         raise StagingTypeError("an index can only have a single ellipsis ('...')", here())
     at = dots[0] if dots else len(keys)
     keys[at:at + 1] = [slice(None)] * (t.rank - taken)
-    basic, axis = _Basic(), 0
+    basic, axis = _Basic(writing=writing), 0
     for k in keys:
         if k is None:
             basic.spec.append(("new",))
@@ -151,6 +152,8 @@ def _axis(a: Value, axis: int, k: Any, basic: _Basic) -> None:
     """Add what one part of a key asks of one axis (a mask: of several)."""
     b = current()
     dims = array_type(a).dims
+    if isinstance(k, slice) and isinstance(k.step, Rep) and basic.writing:
+        k = strided(k, a, axis).value
     if isinstance(k, slice):
         if k == slice(None) and k.step is None:
             basic.spec.append(("all",))

@@ -59,7 +59,8 @@ def bound(k: Any) -> _Int | None:
 def positions(s: slice, a: Value, axis: int) -> tuple[Value, Value, Size, int]:
     """Where a slice of an axis starts, how many positions it has, that size as a dimension, and the step."""
     if isinstance(s.step, Rep):
-        raise StagingTypeError(f"the step of a slice must be known now, found {describe(s.step)}", here())
+        raise StagingTypeError(f"the step of a slice that is read must be known now, found {describe(s.step)}", here(),
+                               fix="take a copy: `a[np.arange(start, stop, step)]`")
     step = 1 if s.step is None else int(s.step)
     if step == 0:
         raise StagingTypeError("slice step cannot be zero", here())
@@ -73,6 +74,22 @@ def positions(s: slice, a: Value, axis: int) -> tuple[Value, Value, Size, int]:
     else:
         first, count = _forward(start, stop, step, n)
     return value(first), value(count), _dimension(count, size), step
+
+
+def strided(s: slice, a: Value, axis: int) -> Rep:
+    """The positions of a slice whose step is known later, as an index array. Raises `ValueError` later for a step below 1."""
+    from .creation import iota
+    from .elementwise import check
+
+    size = array_type(a).dims[axis]
+    n: _Int = size if isinstance(size, int) else current().dim(a, axis)
+    step = size_arg(s.step, "the step of a slice")
+    positive = Rep(current().emit1(p.scalar.gt, step, value(0)))
+    check(positive, "ValueError", "a step that is known later must be positive, found {}", Rep(step))
+    first, span = _forward(bound(s.start), bound(s.stop), 1, n)
+    rounded = _sub(_add(span, step), 1)
+    count = current().emit1(p.scalar.floordiv, value(rounded), current().emit1(p.scalar.maximum, step, value(1)))
+    return iota(Rep(count)) * Rep(step) + Rep(value(first))  # type: ignore[no-any-return]  # a staged value
 
 
 def _dimension(count: _Int, whole: Size) -> Size:

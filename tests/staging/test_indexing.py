@@ -243,3 +243,34 @@ def test_the_gradient_of_elements_changed_in_place():
         return np.sum(y)
 
     np.testing.assert_array_equal(lms.grad(f)(np.array([1.0, 2.0, 3.0]), np.array([2, 0])), [2.0, 0.0, 6.0])
+
+
+def sieve(n):
+    prime = np.ones(n + 1, dtype=bool)
+    prime[:2] = False
+    i = 2
+    while i * i <= n:
+        if prime[i]:
+            prime[i * i::i] = False
+        i += 1
+    return np.flatnonzero(prime)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_storing_with_a_step_that_is_known_later(backend):
+    same(sieve, 50, backend=backend)
+    same(lambda a, k: write_stepped(a, k), np.arange(10.0), 3, backend=backend)
+    with pytest.raises(ValueError, match="must be positive, found 0"):
+        lms.stage(backend=backend)(write_stepped)(np.arange(10.0), 0)
+
+
+def write_stepped(a, k):
+    b = a.copy()
+    b[1:-2:k] = -1.0
+    b[k::k] = 5.0
+    return b
+
+
+def test_reading_with_a_step_that_is_known_later():
+    with pytest.raises(TypeError, match="must be known now"):
+        lms.stage(lambda a, k: a[::k])(np.arange(5.0), 2)
