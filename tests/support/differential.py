@@ -11,6 +11,15 @@ import numpy as np
 
 import lms
 from lms.core.errors import LmsError
+from lms.core.ir import walk
+
+COUNTS = [(k,) for k in (0, 1, 2, 3, 7, 20)]
+VECTORS = [(np.array(v, float),) for v in ([], [1.0], [3.0, -1.0, 4.0], [1.0, 11.0, 5.0, -2.0, 0.0])]
+
+
+def operations(f: Callable[..., Any], *args: Any) -> list[str]:
+    """The names of the primitives in the program that a call makes."""
+    return [node.op.name for node in walk(lms.stage(backend="interpret")(f).specialize(*args).staged.main.body)]
 
 
 def outcome(f: Callable[..., Any], args: Sequence[Any]) -> Any:
