@@ -179,7 +179,9 @@ class Sweep(Replay):
         fast = attrs.pop("fast", False)
         steps = rule(*first, *steady, **attrs)
         primal = start(steps, node.op.name, node.span)
-        if fast and primal is not None and primal.value.node is not None:
+        if fast and primal is not None and any(isinstance(v.type, ArrayType) for v in operands):
+            # numbers may share their node with strict arithmetic of the user's: they stay strict
+            assert primal.value.node is not None
             primal.value.node.attrs["fast"] = True
         mine = frozenset(self.builder.block.nodes[before:])
         self.snapshots[copies:] = [(copied, mine) for copied, _ in self.snapshots[copies:]]

@@ -329,6 +329,13 @@ def test_the_gradient_of_an_array_expression_has_no_memory() -> None:
     assert not any(n.op.effect.accumulates or n.op.effect.writes for n in walk(made.functions["f_vjp"].body))
 
 
+def test_w3_the_forward_half_is_the_primal() -> None:
+    """Only sums of cotangents may be reassociated, never the user's arithmetic."""
+    made = program(CASES["while_in_while"][0], [f64], order=1, wrt=[0])
+    forward = [n for n in walk(made.functions["f_vjp"].body) if n.half == "forward"]
+    assert forward and not any(n.attrs.get("fast") for n in forward)
+
+
 def test_many_trips() -> None:
     made = program(lambda x: for_(0, 20_000, [x], lambda i, s: np.sin(s) * 1.1), [f64], order=1, wrt=[0])
     (slope,) = run(made, [0.5])
