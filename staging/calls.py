@@ -40,6 +40,8 @@ _depth: ContextVar[int] = ContextVar("lms_call_depth", default=0)
 
 def staged_call(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """`f(*args, **kwargs)` in staged code. Raises `StagingError` for a call that cannot be moved to the next stage."""
+    if isinstance(f, Rep):
+        raise StagingTypeError(f"{describe(f)} is not a function", here())
     if getattr(f, "__lms_staged__", False):
         return f(*args, **kwargs)
     staged = None if isinstance(f, np.ufunc) and kwargs else _entry(f)

@@ -315,6 +315,9 @@ class Weak(Rep):
     adapts = True
 
 
+Weak.__name__ = "Rep"  # in Python's own messages, such as "unsupported operand type(s)"
+
+
 def _ops() -> Any:
     from . import ops
 

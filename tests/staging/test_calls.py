@@ -167,6 +167,7 @@ REFUSED = [
     "value is asked for now"),
  (lambda x: {x: 1}, "hash"), (lambda x: [1, 2][x], "list"), (lambda x: np.array([1, "a"]) if x else x, ""),
     (lambda x: float(np.zeros(3) + x), "float()"), (lambda x: pow(x, 2, 5), "modulus"),
+    (lambda x: x(1), "is not a function"),
 ]
 
 
