@@ -358,8 +358,8 @@ def test_a_small_function_is_inlined_and_forgotten() -> None:
 def test_recursion_stays() -> None:
     def callee(b: Any, f: Any, k: Any) -> Any:
         stop = b.emit1(s.le, k, b.const(0))
-        less = lambda: call(b, f, b.emit1(s.sub, k, b.const(1)), types=(i64,))  # noqa: E731  # emitted in the branch
-        return branch(b, stop, lambda: [k], lambda: [b.emit1(s.add, k, less()[0])])
+        return branch(b, stop, lambda: [k], lambda: [
+            b.emit1(s.add, k, *call(b, f, b.emit1(s.sub, k, b.const(1)), types=(i64,)))])
 
     prog = with_callee_recursive(callee)
     assert "callee" in apply(Inline(), prog, 5).functions
