@@ -340,3 +340,24 @@ def test_a_function_is_staged_once_and_goes_with_its_staged_form():
     gone = make()
     gc.collect()
     assert gone() is None
+
+
+def test_calls_that_were_made_before():
+    table = np.arange(3.0)
+
+    @lms.stage
+    def f(x, n: int, flag: bool, name: str = "a"):
+        return {"sum": x * table.sum() * n, "flag": flag, "name": name}
+
+    assert f(2.0, 3, True) == {"sum": 18.0, "flag": True, "name": "a"}
+    for _ in range(3):
+        assert f(2.0, 3, True) == {"sum": 18.0, "flag": True, "name": "a"}
+        assert f(4.0, 1, False, "b") == {"sum": 12.0, "flag": False, "name": "b"}
+    table += 1
+    assert f(2.0, 3, True)["sum"] == 36.0
+    np.testing.assert_array_equal(f(np.ones(2), 1, True)["sum"], [6.0, 6.0])
+    np.testing.assert_array_equal(f(np.ones((1, 2)), 1, True)["sum"], [[6.0, 6.0]])
+    np.testing.assert_array_equal(f(np.ones(2, np.float32), 1, True)["sum"].dtype, np.float64)
+    with pytest.raises(TypeError):
+        f("text", 1, [])
+    assert f(2, 3, True)["sum"] == 36.0
