@@ -80,7 +80,7 @@ class Signature:
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__)
         try:
-            self.signature = inspect.signature(function)
+            self.signature = _signature(function)
         except ValueError:
             raise StagingTypeError(f"{function!r} has no signature to stage it by", here()) from None
         inner = inspect.unwrap(function)
@@ -170,8 +170,26 @@ def definition(code: types.CodeType) -> Span:
     return Span(code.co_filename, code.co_firstlineno + below)
 
 
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    if sys.version_info >= (3, 14):  # annotations are evaluated when asked for; some names are for type checkers only
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    return inspect.signature(function)
+
+
+def _annotations(cls: type) -> dict[str, Any]:
+    """The annotations in a class's own body."""
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format, get_annotations
+
+        return dict(get_annotations(cls, format=Format.FORWARDREF))
+    return inspect.get_annotations(cls)
+
+
 def resolve(annotation: Any, names: Mapping[str, Any]) -> Any:
     """An annotation as an object; one that cannot be evaluated (imported for type checkers only) counts as absent."""
+    annotation = getattr(annotation, "__forward_arg__", annotation)  # from Python 3.14 on: a name that was not bound yet
     if not isinstance(annotation, str):
         return annotation
     try:
@@ -308,7 +326,7 @@ def class_hints(cls: type) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         names = vars(sys.modules.get(base.__module__, sys)) | {base.__name__: base}
-        out |= {k: resolve(a, names) for k, a in base.__dict__.get("__annotations__", {}).items()}
+        out |= {k: resolve(a, names) for k, a in _annotations(base).items()}
     return out
 
 
