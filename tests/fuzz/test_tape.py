@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 
 from tests.fuzz.programs import programs
 from tests.fuzz.worlds import Program, derive, plain, same_path
 
 
+@settings(max_examples=50)
 @given(programs(smooth=True))
 def test_the_tape_computes_what_python_computes(program: Program) -> None:
     derived, computed = derive(program), plain(program)
@@ -18,6 +19,7 @@ def test_the_tape_computes_what_python_computes(program: Program) -> None:
         assert (np.abs(np.ravel(result) - on_tape) <= 8.0 * np.asarray(bound)).all()
 
 
+@settings(max_examples=50)
 @given(programs(smooth=True))
 def test_the_tape_differentiates(program: Program) -> None:
     derived = derive(program)
