@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+import lms
 from lms.backends import llvm
 from lms.core import primitives as p
 from lms.core.builder import Builder
@@ -148,3 +149,18 @@ def test_many_small_arrays_share_a_block() -> None:
     for _ in range(3):
         np.testing.assert_array_equal(f(x), want)
     assert f.text.count("call noalias ptr @lms_new(") == 2, "the block, and the result"
+
+
+def test_the_gradient_of_an_unrolled_chain_grows_by_little_a_step() -> None:
+    def lines(steps: int) -> int:
+        @lms.stage
+        def chain(x: lms.Rep[lms.Array[lms.f64, 16]]) -> lms.Rep[lms.f64]:
+            for _ in range(steps):
+                x = np.sin(x) * 1.01 + np.roll(x, 1)
+            return np.sum(x)
+
+        return lms.grad(chain).specialize(np.zeros(16)).compiled.text.count("\n")
+
+    few, more, most = lines(60), lines(72), lines(84)
+    assert (most - more) / 12 < 30
+    assert abs((most - more) - (more - few)) <= 0.2 * (most - more), "linear"
