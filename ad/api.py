@@ -95,7 +95,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]
     selected = [select(call, signature, name, strict=False) for name in call.bound.spec]
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        given = [x for x, t in zip(trees.flatten(cotangent)[0], call.types, strict=False) if is_differentiable(t)]
+        given = _float_leaves(call.result, cotangent)
         seeds = [_converted(x, t) for x, t in zip(given, filter(is_differentiable, call.types), strict=True)]
         operands = [b.emit1(p.array.copy, v) if isinstance(v.type, ArrayType) else v for v in kept]
         wrt = [k for s in selected for k in s.positions]
@@ -138,7 +138,7 @@ def _shown(types: Sequence[Type]) -> str:
 
 
 def _converted(x: Any, t: Type) -> Value:
-    return lift_value(x, t if isinstance(t, Scalar) else None)
+    return lift_value(x, None if isinstance(t, ArrayType) else t)
 
 
 # ------------------------------------------------------------------------------------------------- forward

@@ -21,6 +21,7 @@ from .activity import INERT, Activities, Activity
 from .continuations import RULES, resume, start
 from .memory import overwritten
 from .rules.apply import full
+from .shadows import tangent_of, with_tangent
 from .tangents import field_of_tangent, tangent_type, zero
 
 _a = p.array
@@ -33,6 +34,10 @@ LINEAR: dict[p.Primitive, tuple[int, ...] | None] = {
 }
 # Operations on memory: a write of a tangent beside every write. Position of the value written.
 WRITES = {_a.store: 1, _a.accumulate: 1, _a.assign: 1, _a.add_into: 1, _a.put: 2, _a.add_at: 2, _a.add_along: 2}
+
+
+def _moves(v: Value) -> bool:
+    return is_differentiable(v.type)
 
 
 class ForwardMode:
@@ -58,11 +63,12 @@ class ForwardMode:
         """The derivative with the signature of a `jvp` node: a tangent for each of `wrt`, and one for each float result."""
         b, body = self.builder, a.function.body
         inner = self.derivative(callee, a)
-        types = [*(v.type for v in body.params), *(tangent_type(body.params[k].type) for k in wrt)]
+        types = [*(v.type for v in body.params), *(body.params[k].type for k in wrt)]
         names = [*(v.name for v in body.params), *(f"d{body.params[k].name}" for k in wrt)]
         with building(b), b.at(a.function.span), b.function(f"{callee}_jvp", types, names, mut=a.function.mut) as f:
             params = f.body.params[: len(body.params)]
-            given = dict(zip(wrt, f.body.params[len(body.params):], strict=True))
+            given = {k: tangent_of(b, dx) if isinstance(dx.type, SumType) else dx
+                     for k, dx in zip(wrt, f.body.params[len(body.params):], strict=True)}
             dots = [given.get(k) or zero(b, params[k]) for k in self._carriers(a)]
             types = [v.type for v in body.results]
             types += [tangent_type(body.results[k].type) for k in sorted(a.results)]
@@ -70,6 +76,8 @@ class ForwardMode:
             results = out[: len(body.results)]
             found = dict(zip(sorted(a.results), out[len(body.results):], strict=True))
             dy = [found.get(k) or zero(b, v) for k, v in enumerate(results) if is_differentiable(v.type)]
+            dy = [with_tangent(b, v, d) if isinstance(v.type, SumType) else d
+                  for v, d in zip(filter(_moves, results), dy, strict=True)]
             f.body.results = (*results, *dy)
         return f.name
 

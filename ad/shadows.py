@@ -14,7 +14,7 @@ from lms.core.builder import Builder
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Constructor, Scalar, SumType, Type, fresh_symbol, is_differentiable
 
-from .tangents import each
+from .tangents import each, field_of_tangent, tangent_type
 
 # by identity: two programs may have different records of one name
 _sums: dict[int, tuple[SumType, SumType]] = {}
@@ -184,4 +184,53 @@ def _adder(b: Builder, t: SumType) -> str:
             return ()
 
         by_alternative(b, d, t, (), each)
+    return name
+
+
+def tangent_of(b: Builder, x: Value) -> Value:
+    """A tangent from a record like the value: its floats."""
+    assert isinstance(x.type, SumType)
+    return b.emit(p.control.call, x, callee=_narrower(b, x.type), types=(tangent_type(x.type),))[0]
+
+
+def _narrower(b: Builder, t: SumType) -> str:
+    name, tangent = f"tangent_{t.name}", tangent_type(t)
+    if name in b.program.functions:
+        return name
+    with b.function(name, [t], ["x"]) as function:
+        (x,) = function.body.params
+
+        def each_field(tag: int) -> tuple[Value, ...]:
+            fields = [project(b, x, tag, k) for k, (_, f) in enumerate(t.constructors[tag].fields) if is_differentiable(f)]
+            fields = [tangent_of(b, v) if isinstance(v.type, SumType) else v for v in fields]
+            return (b.emit1(p.record.construct, *fields, type=tangent, tag=tag),)
+
+        function.body.results = by_alternative(b, x, t, (tangent,), each_field)
+    return name
+
+
+def with_tangent(b: Builder, x: Value, dx: Value) -> Value:
+    """A tangent as a record like the value `x`: its floats are those of the tangent, the rest is that of `x`."""
+    assert isinstance(x.type, SumType)
+    return b.emit(p.control.call, x, dx, callee=_widener(b, x.type), types=(x.type,))[0]
+
+
+def _widener(b: Builder, t: SumType) -> str:
+    name = f"with_tangent_{t.name}"
+    if name in b.program.functions:
+        return name
+    with b.function(name, [t, tangent_type(t)], ["x", "dx"]) as function:
+        x, dx = function.body.params
+
+        def each_field(tag: int) -> tuple[Value, ...]:
+            fields = []
+            for k, (_, f) in enumerate(t.constructors[tag].fields):
+                value = project(b, x, tag, k)
+                if is_differentiable(f):
+                    dot = project(b, dx, tag, field_of_tangent(t, tag, k), None if isinstance(f, Scalar) else value)
+                    value = with_tangent(b, value, dot) if isinstance(f, SumType) else dot
+                fields.append(value)
+            return (b.emit1(p.record.construct, *fields, type=t, tag=tag),)
+
+        function.body.results = by_alternative(b, x, t, (t,), each_field)
     return name

@@ -1,5 +1,6 @@
 """Gradients of Python functions, end to end: containers, closures, nesting, memory that callers see, errors that point."""
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -183,3 +184,61 @@ def test_an_argument_that_is_not_there() -> None:
 
 def test_stop_gradient() -> None:
     assert lms.grad(lambda x: x * lms.stop_gradient(x * x))(2.0) == 4.0
+
+
+@dataclass(frozen=True)
+class Leaf:
+    value: float
+
+
+@dataclass(frozen=True)
+class Node:
+    left: "Tree"
+    weight: float
+    right: "Tree"
+
+
+Tree = Leaf | Node
+
+
+@lms.stage
+def summed(t: Rep[Tree], x: Rep[f64]) -> Rep[f64]:
+    match t:
+        case Leaf(value):
+            return np.sin(value) * x
+        case Node(left, weight, right):
+            return summed(left, x) * weight + summed(right, x)
+
+
+@lms.stage
+def mapped(t: Rep[Tree], x: Rep[f64]) -> Rep[Tree]:
+    match t:
+        case Leaf(value):
+            return Leaf(value * x)
+        case Node(left, weight, right):
+            return Node(mapped(left, x), weight * weight, mapped(right, x))
+
+
+TREE = Node(Leaf(0.3), 2.0, Node(Leaf(0.1), 1.5, Leaf(0.7)))
+
+
+def test_trees_in_reverse_mode() -> None:
+    slope = lms.grad(summed)(TREE, 2.0)
+    assert isinstance(slope, Node) and isinstance(slope.right, Node)
+    assert slope.weight == pytest.approx(2.0 * np.sin(0.3))
+    assert slope.left.value == pytest.approx(2.0 * 2.0 * np.cos(0.3))
+    assert slope.right.left.value == pytest.approx(1.5 * 2.0 * np.cos(0.1))
+
+
+def test_a_tree_as_cotangent() -> None:
+    ones = Node(Leaf(1.0), 1.0, Node(Leaf(1.0), 1.0, Leaf(1.0)))
+    by_tree, by_x = lms.vjp(mapped, TREE, 2.0)[1](ones)
+    assert by_tree == Node(Leaf(2.0), 4.0, Node(Leaf(2.0), 3.0, Leaf(2.0)))
+    assert by_x == pytest.approx(0.3 + 0.1 + 0.7)
+
+
+def test_trees_in_forward_mode() -> None:
+    zero = Node(Leaf(0.0), 1.0, Node(Leaf(0.0), 0.0, Leaf(0.0)))
+    assert lms.jvp(summed, (TREE, 2.0), (zero, 0.0))[1] == pytest.approx(2.0 * np.sin(0.3))
+    _, moved = lms.jvp(mapped, (TREE, 2.0), (zero, 1.0))
+    assert moved == Node(Leaf(0.3), 4.0, Node(Leaf(0.1), 0.0, Leaf(0.7)))
