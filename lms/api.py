@@ -36,6 +36,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MANY = 33  # specialisations on one parameter after which we say so
+OFTEN = 9  # changes of captured values
 
 _NEVER = os.environ.get("LMS_STAGE") == "0"
 _unstaged: ContextVar[bool] = ContextVar("lms_unstaged", default=False)
@@ -73,6 +74,7 @@ class Staged(NativeCallable, Generic[P, R]):
         self.signature = signature
         self.specializations: dict[Any, list[Specialization]] = {}
         self._counted: dict[str, dict[Any, None]] = {}
+        self._changes = 0
         self._lock = threading.RLock()
         self._ways: dict[Specialization, tuple[CompiledFunction | Front | None, ...]] = {}
         self._known_calls = KnownCalls()
@@ -138,6 +140,7 @@ class Staged(NativeCallable, Generic[P, R]):
             if (found := self._known(key)) is not None:
                 return found
             self._count(bound)
+            self._count_changes(key)
             with suspended():  # a call of a staged function becomes a call in the program, or runs plainly
                 traced = functions.trace(self.body, self.signature, bound)
                 if _debugging():
@@ -182,6 +185,15 @@ class Staged(NativeCallable, Generic[P, R]):
                 warnings.warn(f"{self.signature.name} has been compiled for {MANY} values of {name!r} (the last are {last}); "
                               f"annotate `{name}: Rep[i64]` to make it a value of the compiled code", SpecializationWarning,
                               stacklevel=_depth_of_user())
+
+    def _count_changes(self, key: Any) -> None:
+        """Warn once where what the program read of the world around it keeps changing."""
+        gone = [s for s in self.specializations.get(key, ()) if not s.traced.current()]
+        self._changes += bool(gone)
+        if gone and self._changes == OFTEN:
+            names = ", ".join(repr(d.name) for d in gone[-1].traced.dependencies if not d.holds())
+            warnings.warn(f"{self.signature.name} has been compiled again {OFTEN} times because {names} changed; "
+                          "pass it as an argument", SpecializationWarning, stacklevel=_depth_of_user())
 
     def specialize(self, *args: Any, **kwargs: Any) -> Specialization:
         """The specialisation for some arguments; those that are left out stand for any value of their annotated type.

@@ -552,3 +552,23 @@ def test_a_result_of_another_type_is_refused():
     with pytest.raises(TypeError, match="f64"):
         lms.stage(promoted)(1)
     assert type(lms.stage(literal)(2.0)) is float
+
+
+def test_what_keeps_changing_is_an_argument():
+    class Model:
+        w = np.zeros(2)
+
+    model = Model()
+
+    @lms.stage(backend="interpret")
+    def f(x):
+        return x @ model.w
+
+    model.w = np.zeros(2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for k in range(12):
+            model.w[0] = k
+            assert f(np.ones(2)) == k
+    assert [w.category for w in caught] == [lms.SpecializationWarning]
+    assert "'model' changed" in str(caught[0].message) and caught[0].filename == __file__
