@@ -106,7 +106,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def run(root: Path, tests: str, names: str = "") -> subprocess.CompletedProcess[str]:
     """Run tests in the copy, whose modules are found before the installed ones."""
-    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests.split()]
     command += ["-k", names] if names else []
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=240)
