@@ -42,6 +42,9 @@ LOWER: tuple[Pass, ...] = (
     Lower(),
 )
 
+# Only with `fastmath`: factors of a cotangent may overflow together where each alone does not.
+FAST: tuple[Pass, ...] = (Recurrences(),)
+
 CLEANUP: tuple[Pass, ...] = (
     *SIMPLIFY,
     Scalars(),
@@ -49,7 +52,7 @@ CLEANUP: tuple[Pass, ...] = (
     Forward(),
     Cse(),
     Fold(final=True),
-    Recurrences(),
+    *FAST,
     Fission(),
     Dce(),
     Shrink(),
@@ -78,7 +81,8 @@ def pipeline(differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boun
     """All passes, with those that differentiate in their place: they simplify the program, by `BEFORE`, themselves."""
     loose: list[Pass] = [FastMath()] if fastmath else []
     believing: list[Pass] = [] if boundscheck else [DropIndexChecks()]
-    return [*differentiate, *loose, *AFTER[:-len(CLEANUP)], *believing, *CLEANUP]
+    cleanup = [step for step in CLEANUP if fastmath or step not in FAST]
+    return [*differentiate, *loose, *AFTER[:-len(CLEANUP)], *believing, *cleanup]
 
 
 def optimize(program: Program, differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boundscheck: bool = True,
