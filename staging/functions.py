@@ -108,7 +108,7 @@ def trace(function: Callable[..., Any], signature: Signature, bound: Bound) -> T
     _settle_writes(program)
     hidden = tuple(h for h, _ in builder.hidden.values())
     inputs = {id(h.array) for h in hidden if h.source is not None}
-    read = [*builder.dependencies.values(), *_objects(bound.spec)]
+    read = [*(d for key, d in builder.dependencies.items() if key not in builder.inner), *_objects(bound.spec)]
     dependencies = tuple(d.fixed(inputs) for d in read)
     return Traced(program, bound.key, tuple(bound.leaves), tuple(bound.paths), hidden, result, dependencies)
 

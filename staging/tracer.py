@@ -17,6 +17,7 @@ from lms.core.types import ArrayType, Type, symbol
 
 from .dependencies import Dependency, Hidden
 from .joins import describe, scalar_like
+from .rep import Rep
 
 NODE_BUDGET = 100_000
 
@@ -31,6 +32,7 @@ class Tracer(Builder):
         self.calls: dict[str, list[tuple[str, Node]]] = {}  # callee -> (caller, node)
         self.hidden: dict[int, tuple[Hidden, Value]] = {}
         self.dependencies: dict[tuple[int, str], Dependency] = {}
+        self.inner: set[tuple[int, str]] = set()  # dependencies on variables of the staged code itself
         self.memo: dict[Any, Any] = {}
         self.nodes = 0
 
@@ -116,8 +118,12 @@ class Tracer(Builder):
         function = getattr(function, "__func__", function)
         if not isinstance(function, FunctionType) or is_ours(function.__code__):
             return
+        from .source import is_virtual
+
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             self._depend(cell, name)
+            if is_virtual(function):
+                self.inner.add((id(cell), name))
         for name in _names(function.__code__):
             if name in function.__globals__:
                 self._depend(function.__globals__, name)
@@ -141,8 +147,10 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def is_ours_function(x: Any) -> bool:
-    """Whether a global is one of our own functions or types (`from lms import exp`), which nobody changes."""
-    return (getattr(x, "__module__", None) or "").partition(".")[0] == "lms" and not getattr(x, "__lms_staged__", False)
+    """Whether a global is one of our own functions or types (`from lms import exp, f64`), which nobody changes."""
+    if isinstance(x, Rep) or getattr(x, "__lms_staged__", False):
+        return False
+    return (getattr(x, "__module__", None) or "").partition(".")[0] == "lms"
 
 
 def tracer() -> Tracer:

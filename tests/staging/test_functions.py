@@ -572,3 +572,42 @@ def test_what_keeps_changing_is_an_argument():
             assert f(np.ones(2)) == k
     assert [w.category for w in caught] == [lms.SpecializationWarning]
     assert "'model' changed" in str(caught[0].message) and caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("backend", ["interpret", "llvm"])
+def test_a_captured_value_that_is_assigned_again_is_seen(backend):
+    @lms.stage(backend=backend)
+    def f(x):
+        acc = x
+        k = 1.0
+
+        @lms.stage
+        def g(y: Rep[f64]) -> Rep[f64]:
+            return y * acc + k
+
+        first = g(2.0)
+        acc = acc + 1
+        second = g(2.0)
+        k = 10.0
+        return first, second, g(2.0), g(2.0)
+
+    assert f(3.0) == (7.0, 9.0, 18.0, 18.0)
+    assert f.specialize(3.0).ir.count("\ndef ") == 3
+
+
+def test_variables_of_the_staged_code_are_no_dependencies():
+    @lms.stage
+    def f(x):
+        k = 1.0
+
+        @lms.stage
+        def g(y):
+            return y * k + x
+
+        first = g(x)
+        k = 2.0
+        return first + g(x)
+
+    assert f(3.0) == f(3.0) == 15.0
+    assert specializations(f) == 1 and f.specialize(3.0) is f.specialize(4.0)
+    assert not f.specialize(3.0).traced.dependencies
