@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -41,8 +41,11 @@ class Dependency:
         except ValueError:
             return self
 
-    def fixed(self, inputs: Collection[int]) -> Dependency:
-        """The same, with what it looks like noted; `inputs` are the identities of the arrays that are inputs."""
+    def fixed(self, inputs: Mapping[int, Dependency]) -> Dependency:
+        """The same, with what it looks like noted; `inputs` says of arrays that are inputs, by identity, where they are found."""
+        source = inputs.get(id(self.held))
+        if source is not None and (source.place is not self.place or source.name != self.name):
+            return Dependency(self.place, self.name, self.held, ("alias", source))
         return Dependency(self.place, self.name, self.held, snapshot(self.held, inputs))
 
     @property
@@ -55,6 +58,8 @@ class Dependency:
         new = self.now()
         if new is self.held and _constant(new):
             return True
+        if isinstance(self.looks, tuple) and self.looks[0] == "alias":
+            return new is self.looks[1].now()  # two variables of one array are one input
         if isinstance(new, np.ndarray) and isinstance(self.held, np.ndarray) and _is_input(self.looks):
             return _like(self.held, new)
         return _matches(self.looks, new) if self.looks is not None else _identical(self.held, new)

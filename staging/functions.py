@@ -107,7 +107,7 @@ def trace(function: Callable[..., Any], signature: Signature, bound: Bound) -> T
         main.body.results = tuple(values)
     _settle_writes(program)
     hidden = tuple(h for h, _ in builder.hidden.values())
-    inputs = {id(h.array) for h in hidden if h.source is not None}
+    inputs = {id(h.array): h.source for h in hidden if h.source is not None}
     read = [*(d for key, d in builder.dependencies.items() if key not in builder.inner), *_objects(bound.spec)]
     dependencies = tuple(d.fixed(inputs) for d in read)
     return Traced(program, bound.key, tuple(bound.leaves), tuple(bound.paths), hidden, result, dependencies)

@@ -611,3 +611,14 @@ def test_variables_of_the_staged_code_are_no_dependencies():
     assert f(3.0) == f(3.0) == 15.0
     assert specializations(f) == 1 and f.specialize(3.0) is f.specialize(4.0)
     assert not f.specialize(3.0).traced.dependencies
+
+LEFT = RIGHT = np.ones(2)
+
+
+def test_two_names_of_one_captured_array_may_part(monkeypatch):
+    f = lms.stage(lambda x: (LEFT * x - RIGHT).sum())
+    assert f(3.0) == 4.0
+    monkeypatch.setitem(globals(), "RIGHT", 5 * np.ones(2))
+    assert f(3.0) == -4.0
+    monkeypatch.setitem(globals(), "LEFT", RIGHT)
+    assert f(3.0) == 20.0
