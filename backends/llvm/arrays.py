@@ -50,8 +50,7 @@ def _empty(w: Writer, node: Node) -> Sequence[V]:
     if node.result in w.ownership.on_stack:
         return [_on_stack(w, t)]
     if node.result in w.ownership.in_arena:
-        data = w.op(f"getelementptr inbounds i8, ptr {w.arena}, i64 {DATA + w.ownership.in_arena[node.result]}")
-        return [Array("null", data, tuple(map(str, t.dims)))]
+        return [Array("null", "", tuple(map(str, t.dims)))]  # its address is found where it is used
     dims = tuple(str(d) if isinstance(d, int) else w.scalar(v) for d, v in zip(t.dims, node.operands, strict=True))
     values = [(i64, d) for d in dims]
     types = (i64,) * len(dims)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lms.core.errors import Span
 from lms.core.ir import Function, Node, Program, Value
 from lms.core.primitives import Primitive
 from lms.core.types import ArrayType, Scalar, SumType, Type
 
-from .abi import CONTEXT, VALUES, Site, Status, offsets
+from .abi import CONTEXT, DATA, VALUES, Site, Status, offsets
 from .aliases import Scopes
 from .debug import DebugInfo
 from .ownership import Borrowing, Ownership
@@ -311,7 +311,13 @@ class Writer:
     # ------------------------------------------------------------------------------------------------- values
 
     def get(self, v: Value) -> V:
-        return self.env[v]
+        offset = self.ownership.in_arena.get(v)
+        if offset is None:
+            return self.env[v]
+        # an address of its own for every use: kept, thousands would wait in registers
+        found = self.env[v]
+        assert isinstance(found, Array)
+        return replace(found, data=self.op(f"getelementptr inbounds i8, ptr {self.arena}, i64 {DATA + offset}"))
 
     def scalar(self, v: Value) -> str:
         """The one register of a real scalar or a record."""
@@ -320,7 +326,7 @@ class Writer:
         return found
 
     def array(self, v: Value) -> tuple[ArrayType, Array]:
-        found = self.env[v]
+        found = self.get(v)
         assert isinstance(found, Array) and isinstance(v.type, ArrayType)
         return v.type, found
 

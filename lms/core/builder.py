@@ -6,6 +6,7 @@ two arrays whose dimensions are the same symbol share one size, and an `i64` tha
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -254,7 +255,7 @@ def _plain(values: Sequence[Value]) -> bool:
 def _frozen(value: Any) -> Any:
     """A hashable stand-in for an attribute that tells apart what compares equal: 0.0 and -0.0, 1 and True, nan and itself."""
     if isinstance(value, float):
-        return ("f", np.float64(value).tobytes())
+        return ("f", struct.pack("d", value))
     if isinstance(value, complex):
         return ("c", np.complex128(value).tobytes())
     return (type(value).__name__, value)

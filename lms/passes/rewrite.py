@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Hashable, Mapping
 from math import prod
 from typing import Any
@@ -58,7 +59,7 @@ def int_of(v: Value) -> int | None:
 def frozen(value: Any) -> Hashable:
     """A hashable stand-in for an attribute that tells apart 0.0 and -0.0, 1 and True, and takes nan for itself."""
     if isinstance(value, float):
-        return ("f", np.float64(value).tobytes())
+        return ("f", struct.pack("d", value))
     if isinstance(value, complex):
         return ("c", np.complex128(value).tobytes())
     if isinstance(value, list | tuple):
@@ -71,7 +72,7 @@ def frozen(value: Any) -> Hashable:
 
 
 def attributes(node: Node) -> Hashable:
-    return tuple((k, frozen(node.attrs[k])) for k in sorted(node.attrs))
+    return () if not node.attrs else tuple((k, frozen(node.attrs[k])) for k in sorted(node.attrs))
 
 
 def may_raise(node: Node) -> bool:
