@@ -364,8 +364,8 @@ class Writer:
         kinds = (N, FLOAT, INT) if kind else (FLOAT, INT)
         return Helper(name, kinds, "\n".join([*head, *indented(body), ""]), recursive=True, writes=writes)
 
-    def main(self) -> tuple[str, dict[str, str]]:
-        """The function `f`, and its parameters with their annotations."""
+    def main(self, results: list[tuple[Kind, ...]]) -> tuple[str, dict[str, str]]:
+        """The function `f` with one kind of results, and its parameters with their annotations."""
         integer = self.g.pick(["Rep[i64]", "Rep[i64]" if self.g.raising else "int"])
         params = {"s": "Rep[f64]", "x": 'Rep[Array[f64, "n"]]', "k": integer}
         scope = Scope(sizes={"n": "len(x)"})
@@ -379,15 +379,15 @@ class Writer:
             params["y"] = 'Rep[Array[f64, "n", "m"]]'
             scope.add("y", matrix("n", "m"), assignable=False)
             scope.sizes["m"] = "y.shape[1]"
-        self.g.results = self.g.pick([(FLOAT,), (FLOAT, FLOAT), (FLOAT, N), (N,)])
+        self.g.results = self.g.pick(results)
         body = [line for _ in range(self.g.draw(st.integers(1, 6))) for line in self.statement(scope, 3)]
         head = f"def f({', '.join(f'{name}: {annotation}' for name, annotation in params.items())}):"
         return "\n".join([head, *indented([*body, self.give(scope)]), ""]), params
 
 
 @st.composite
-def programs(draw: Callable[..., Any], smooth: bool = False, raising: bool = False) -> Program:
-    """A whole program: helpers, the function `f`, and a seed for its arguments."""
+def programs(draw: Callable[..., Any], smooth: bool = False, raising: bool = False, single: bool = False) -> Program:
+    """A whole program: helpers, the function `f`, and a seed for its arguments. `single`: its result is one float."""
     g = Grammar(draw, smooth, raising)
     writer = Writer(g)
     texts = [SQUASH]
@@ -395,6 +395,6 @@ def programs(draw: Callable[..., Any], smooth: bool = False, raising: bool = Fal
         if g.chance(3):
             g.helpers.append(make())
             texts.append(g.helpers[-1].text)
-    text, params = writer.main()
+    text, params = writer.main([(FLOAT,)] if single else [(FLOAT,), (FLOAT, FLOAT), (FLOAT, N), (N,)])
     kinds: tuple[Kind, ...] = g.results
     return Program("\n\n".join([*texts, text]), tuple(params.items()), len(kinds), smooth, raising, draw(st.integers(0, 999)))

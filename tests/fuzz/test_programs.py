@@ -167,3 +167,22 @@ def test_derivatives_agree(program: Program, folder: Path) -> None:
     inward = dot([t for t in tangents if t is not None], derived.cotangents)
     scale = sum(float(np.abs(c).sum()) for c in derived.cotangents)
     assert abs(outward - inward) <= 1e-9 * max(scale, 1e-3), f"<u, J v> is {outward}, <J'u, v> is {inward}"
+
+
+@fuzz(15)
+@given(program=programs(smooth=True, single=True))
+def test_second_derivatives_agree(program: Program, folder: Path) -> None:
+    """Forward over reverse and reverse over reverse, against differences of the tape's derivative by `s`."""
+    derived, step = derive(program), 1e-5
+    assume(derived.bounded and not derived.tie and same_path(program, derived, step))
+    up, down = (derive(program, shift).cotangents[0] / derived.seeds[0][0] for shift in (step, -step))
+    expected = (up - down) / (2.0 * step)  # a row of the Hessian, summed up
+    size = 1.0 + abs(expected) + max(np.abs(c).max() for c in derived.cotangents)
+    gradient = lms.grad(lms.stage(backend="interpret")(load(program, folder)))
+
+    directions = [np.ones_like(a) if isinstance(a, np.ndarray) else 1.0 if i in program.active else None
+                  for i, a in enumerate(program.arguments())]
+    _, forward = lms.jvp(gradient, program.arguments(), directions)
+    assert forward == pytest.approx(expected, abs=1e-4 * size)
+    backward = lms.grad(gradient, argnums=program.active)(*program.arguments())
+    assert sum(np.sum(b) for b in backward) == pytest.approx(expected, abs=1e-4 * size)
