@@ -253,7 +253,8 @@ def stage(function: Callable[..., Any] | None = None, /, *, backend: str = "llvm
     """Make a function a staged one: its staged arguments exist later, everything else happens now.
 
     `backend` is `"llvm"` (native code), or `"interpret"` or `"python"` for reference; `fastmath` allows floating-point
-    arithmetic to be reassociated and contracted; `boundscheck=False` removes the checks of indices.
+    arithmetic to be reassociated and contracted, and the sign of a zero to change; `boundscheck=False` removes the checks of
+    indices.
 
         @lms.stage
         def power(b: Rep[f64], n: int) -> Rep[f64]:

@@ -20,6 +20,7 @@ from .values import Array, Complex, V, llvm_type, memory_type, pack, parts, unpa
 COLD = "!prof !0"  # of a conditional branch whose first target is the usual one
 WEIGHTS = ['!0 = !{!"branch_weights", i32 1048575, i32 1}', '!1 = !{!"branch_weights", i32 1, i32 1048575}']
 FAST = "reassoc contract "
+LOOSE = "reassoc nsz contract "  # with `fastmath`: also the sign of zero may change, so that factors can be taken out
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +333,7 @@ class Writer:
 
     def flags(self, node: Node) -> str:
         """Fast-math flags of a node: with `fast`, sums may be reassociated and products contracted."""
-        return FAST if self.module.options.fastmath or node.attrs.get("fast") else ""
+        return LOOSE if self.module.options.fastmath else FAST if node.attrs.get("fast") else ""
 
     def meta(self, array: Value) -> str:
         """What an access through a handle may alias."""
