@@ -242,6 +242,46 @@ def test_taichi_8356_accumulating_in_an_inner_loop() -> None:
 
 
 @lms.stage
+def two_inner_loops(x: Rep[f64], outer: Rep[i64], inner: Rep[i64]):
+    y = np.zeros(1)
+    for _ in range(outer):
+        for _ in range(inner):
+            y[0] += x
+        for _ in range(inner):
+            y[0] += x * x
+    return y[0]
+
+
+def test_taichi_3003_two_loops_in_a_loop() -> None:
+    # y = outer inner (x + x**2): the derivative is 6 (1 + 2x) = 42 at x = 3 for 2 and 3 trips. Taichi: silently wrong.
+    assert lms.grad(two_inner_loops)(3.0, 2, 3) == 42.0
+    assert lms.grad(two_inner_loops)(3.0, 0, 3) == 0.0
+
+
+@lms.stage
+def mixed_statements(x: Vector, rounds: Rep[i64]):
+    total = 0.0
+    for _ in range(rounds):
+        total += x[0]
+        s = 0.0
+        for k in range(len(x)):
+            s += x[k] * x[k]
+            for j in range(k):
+                s += x[j] * x[k]
+        total += s * s
+    return total
+
+
+def test_taichi_3912_statements_between_loops() -> None:
+    # the "kernel simplicity rule": statements beside an inner loop were ignored by differentiation.
+    # total = rounds (x_0 + s**2), s = sum_k x_k**2 + sum_{j<k} x_j x_k, ds/dx_i = 2 x_i + sum_{j != i} x_j
+    x = np.array([0.5, -1.0, 2.0])
+    s = x @ x + x[0] * x[1] + x[0] * x[2] + x[1] * x[2]
+    expected = 4 * (2 * s * (x + x.sum()) + [1.0, 0.0, 0.0])
+    np.testing.assert_allclose(lms.grad(mixed_statements)(x, 4), expected, rtol=1e-14)
+
+
+@lms.stage
 def with_break_and_continue(x: Vector):
     total = 0.0
     for i in range(len(x)):
