@@ -9,6 +9,7 @@ The block of a body has the parameters (index of a `for`, flags of the exits, wh
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import Any
 
@@ -32,7 +33,7 @@ NODE_LIMIT = 100_000
 ATTEMPTS = 8
 
 
-class Loop:
+class Loop(ABC):
     """What `for` and `while` have in common. The user's body runs between `enter` and `leave`."""
 
     lead: tuple[Type, ...] = ()  # parameters of the body before all others
@@ -108,13 +109,13 @@ class Loop:
         blocks(self.builder).attempts[body] = Attempt(self.memory)
         return body
 
+    @abstractmethod
     def leave_now(self, ends: dict[str, Any]) -> None:
         """The end of an iteration that ran now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self, ends: dict[str, Any]) -> tuple[Any, ...]:
         """Emit the loop; the values of the names after it."""
-        raise NotImplementedError
 
     # ---------------------------------------------------------------------------------------- closing
 
