@@ -251,7 +251,7 @@ class FunctionWriter:
             or self.uses[v] == 1 and not self.effects.roots(x) & self.effects.changed(self.subject))
 
     def checked_index(self, node: Node, parts: list[Expr]) -> Expr:
-        where = [f'"{node.span}: "'] if node.span else []
+        where = [f'"{node.span.short}: "'] if node.span else []
         if isinstance(node.result.type, ArrayType):
             return ops.call("indices", parts, *where)
         i, n = parts

@@ -57,7 +57,7 @@ def effect(w: FunctionWriter, node: Node, text: str, *parts: Expr) -> None:
 def check(w: FunctionWriter, node: Node) -> None:
     w.settle(lambda v, x: bool(x.raises) and v in node.operands[1:])  # the message is only made if the check fails
     ok, *parts = w.take(node.operands)
-    said = message(node.attrs["message"], parts, str(node.span) if node.span else "")
+    said = message(node.attrs["message"], parts, node.span.short if node.span else "")
     condition = node.operands[0].node
     flip = {" == ": " != ", " != ": " == "}
     symbol = {p.scalar.eq: " == ", p.scalar.ne: " != "}.get(condition.op) if condition else None

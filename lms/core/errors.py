@@ -27,6 +27,11 @@ class Span:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
 
+    @property
+    def short(self) -> str:
+        """The place without the folders: the same wherever the program stands."""
+        return f"{os.path.basename(self.file)}:{self.line}"
+
     def show(self) -> str:
         """The source line with carets under the span; nothing where the source is not at hand."""
         text = linecache.getline(self.file, self.line).rstrip("\n")
