@@ -26,7 +26,7 @@ def agree(program: Program, args: tuple[Any, ...], rtol: float = 0.0) -> None:
     except Exception as error:
         with pytest.raises(type(error)) as found:
             compile(program)(*theirs)
-        assert str(found.value).splitlines()[0] == str(error).splitlines()[0]
+        assert str(found.value).splitlines()[0] == str(error).splitlines()[0].rpartition("/")[2]  # no folders in Python text
     else:
         found_results = compile(program)(*theirs)
         assert len(found_results) == len(expected)
