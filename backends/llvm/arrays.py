@@ -9,9 +9,9 @@ from lms.core import primitives as p
 from lms.core.ir import Node, Value
 from lms.core.types import ArrayType, Scalar, SumType, Type, i64
 
+from ..ownership import static_bytes
 from . import complexes, memory, scalar
 from .abi import DATA, Site, Status
-from .ownership import static_bytes
 from .values import Array, V, item_size, memory_type
 from .writer import Writer, rule
 

@@ -15,11 +15,12 @@ from lms.core.errors import VerifyError
 from lms.core.ir import Function, Program, sum_types, walk
 from lms.core.types import ArrayType, SumType
 
+from ..cycles import cycles
+from ..ownership import borrowing
 from . import arrays, complexes, contraction, control, memory, records, recursion, scalar, sorting, vecmath
 from .abi import CALLBACKS, Module, offsets
 from .aliases import Aliases, Scopes
 from .debug import DebugInfo
-from .ownership import borrowing
 from .values import Array, V, pack, parts, unpack
 from .writer import RULES, ModuleWriter, Options, Writer, quoted, returned
 
@@ -50,7 +51,7 @@ _DEFAULT = Options()
 def emit_module(program: Program, options: Options = _DEFAULT) -> Module:
     """LLVM text and tables of a lowered program. Raises `VerifyError` for an operation that should have been lowered."""
     types = sum_types(program)
-    module = ModuleWriter(program, options, recursion.cycles(program), records.kinds(types))
+    module = ModuleWriter(program, options, cycles(program), records.kinds(types))
     module.debug = DebugInfo(module.meta) if options.debug else None
     module.shared, module.borrowing = _shared(program), borrowing(program)
     aliases = Aliases(program)

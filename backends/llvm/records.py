@@ -8,9 +8,9 @@ from lms.core import primitives as p
 from lms.core.ir import Node
 from lms.core.types import ArrayType, Constructor, SumType, Type
 
+from ..ownership import managed
 from .abi import CONTEXT, NODE_FIELDS, Site, offsets
 from .arrays import coerce, retain
-from .ownership import managed
 from .values import V
 from .writer import Writer, rule
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator
 
-from lms.core import primitives as p
-from lms.core.ir import Function, Program, walk
+from lms.core.ir import Function
 
 from .abi import CALLBACKS, CONTEXT, Site, Status
 from .values import parts
@@ -22,49 +20,6 @@ from .writer import COLD, Writer, quoted, returned
 RESERVED = (1 << 30, 1 << 27, 1 << 24)  # tried in turn
 ROOM = 1 << 22  # left for what recursion calls without asking: functions that do not recurse, libm, BLAS
 NATIVE = 1 << 18  # what recursion may use of the native stack, where it has none of its own
-
-
-def cycles(program: Program) -> dict[str, int]:
-    """The functions that may call themselves, each with the number of its cycle (Tarjan's components)."""
-    calls = {name: sorted({n.attrs["callee"] for n in walk(f.body) if n.op is p.control.call})
-             for name, f in program.functions.items()}
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    path: list[str] = []
-    on_path: set[str] = set()
-    found: dict[str, int] = {}
-    for root in calls:
-        if root in index:
-            continue
-        work: list[tuple[str, Iterator[str]]] = []
-
-        def visit(name: str, work: list[tuple[str, Iterator[str]]] = work) -> None:
-            index[name] = low[name] = len(index)
-            path.append(name)
-            on_path.add(name)
-            work.append((name, iter(calls[name])))
-
-        visit(root)
-        while work:
-            name, rest = work[-1]
-            for callee in rest:
-                if callee not in index:
-                    visit(callee)
-                    break
-                if callee in on_path:
-                    low[name] = min(low[name], index[callee])
-            else:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[name])
-                if low[name] == index[name]:
-                    component = [path.pop()]
-                    while component[-1] != name:
-                        component.append(path.pop())
-                    on_path.difference_update(component)
-                    if len(component) > 1 or name in calls[name]:
-                        found.update(dict.fromkeys(component, index[name]))
-    return found
 
 
 def guard(w: Writer) -> None:

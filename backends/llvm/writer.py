@@ -10,10 +10,10 @@ from lms.core.ir import Function, Node, Program, Value
 from lms.core.primitives import Primitive
 from lms.core.types import ArrayType, Scalar, SumType, Type
 
+from ..ownership import Borrowing, Ownership
 from .abi import CONTEXT, DATA, VALUES, Site, Status, offsets
 from .aliases import Scopes
 from .debug import DebugInfo
-from .ownership import Borrowing, Ownership
 from .serial import parallel_nodes
 from .values import Array, Complex, V, llvm_type, memory_type, pack, parts, unpack
 

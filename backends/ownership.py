@@ -15,9 +15,6 @@ from lms.core import primitives as p
 from lms.core.ir import Block, Function, Node, Program, Value, walk
 from lms.core.types import ArrayType, Scalar, SumType, Type
 
-from .abi import DATA
-from .values import item_size
-
 _VIEWS = (p.array.view, p.array.transpose, p.array.reshape)
 Borrowing = dict[str, frozenset[int]]
 _LOCAL = {p.array.load: (0,), p.array.store: (0,), p.array.accumulate: (0,), p.array.dim: (0,),
@@ -25,6 +22,7 @@ _LOCAL = {p.array.load: (0,), p.array.store: (0,), p.array.accumulate: (0,), p.a
 SMALL = 4096      # bytes of an array that needs no block of its own
 STACK = 65536     # bytes of small arrays that a function keeps on its stack
 ARENA = 16 << 20  # and in one block beyond
+LINE = 64         # bytes between which the arrays in that block start
 
 
 def managed(t: Type) -> bool:
@@ -63,7 +61,7 @@ class Ownership:
                 left -= size
             elif not recursive and self.arena + size <= ARENA:
                 self.in_arena[v] = self.arena
-                self.arena += -(-size // DATA) * DATA
+                self.arena += -(-size // LINE) * LINE
 
     def holders(self, v: Value) -> frozenset[Value]:
         """The owning values that keep a value alive."""
@@ -213,7 +211,7 @@ def static_bytes(t: Type) -> int | None:
     """The bytes of an array of scalars whose sizes are all known; else None."""
     if not isinstance(t, ArrayType) or not isinstance(t.dtype, Scalar):
         return None
-    count = item_size(t.dtype)
+    count = t.dtype.bits // 8
     for d in t.dims:
         if not isinstance(d, int) or d < 0:
             return None
