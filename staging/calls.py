@@ -23,7 +23,7 @@ from lms.core.errors import StagingError, StagingTypeError, here
 from lms.core.lazy import special
 from lms.core.types import ArrayType, Scalar, SumType, Type, bool_, c128, element, f64, i64
 
-from . import arrays, reach, shaping
+from . import arrays, joining, reach, shaping
 from . import elementary as el
 from .annotations import Annotation, scalar_type
 from .creation import asarray
@@ -290,7 +290,7 @@ STAGED[builtins.all] = _quantified(el.logical_and, arrays.all, True)
 
 @_builtin(sorted)
 def _sorted(xs: Any, key: Any = None, reverse: bool = False) -> Any:
-    x = xs if isinstance(xs, Rep) else shaping.stack(list(xs))
+    x = xs if isinstance(xs, Rep) else joining.stack(list(xs))
     if x.ndim != 1:
         raise StagingTypeError(f"sorted() of {describe(x)}", here(), fix="use `np.sort` along an axis")
     if key is not None or reverse:

@@ -205,7 +205,7 @@ def asarray(x: Any, dtype: Any = None) -> Any:
     """`x` as an array: itself if it is one."""
     if isinstance(x, list | tuple):
         if holds_rep(x):
-            from .shaping import stack
+            from .joining import stack
 
             x = stack([asarray(part) for part in x])
         else:

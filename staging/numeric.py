@@ -11,7 +11,7 @@ from lms.core.builder import current
 from lms.core.errors import ShapeError, StagingTypeError, here
 from lms.core.types import i64
 
-from . import arrays, shaping
+from . import arrays, joining, shaping
 from . import elementary as el
 from .creation import asarray, filled, iota
 from .elementwise import check
@@ -136,7 +136,7 @@ def cross(a: Any, b: Any) -> Any:
     x, y, z = (a[..., k] for k in range(3))
     u, v, w = (b[..., k] for k in range(3))
     parts = (y * w - z * v, z * u - x * w, x * v - y * u)
-    return shaping.stack(parts, axis=parts[0].ndim)
+    return joining.stack(parts, axis=parts[0].ndim)
 
 
 @stages(np.kron)

@@ -21,11 +21,11 @@ from .elementary import (
     power, radians, real, reciprocal, remainder, right_shift, rint, sigmoid, sign, signbit, sin, sinh, softplus, sqrt,
     square, stop_gradient, subtract, tan, tanh, trunc, where, xlog1py, xlogy,
 )
+from .joining import append, column_stack, concatenate, hstack, stack, vstack
 from .numeric import convolve, cross, cumprod, interp, kron, median, searchsorted, trapezoid
 from .shaping import (
-    allclose, append, argsort, atleast_1d, bincount, column_stack, concatenate, diag, diagonal, diff, expand_dims,
-    flatnonzero, flip, hstack, moveaxis, nonzero, ravel, repeat, reshape, roll, sort, squeeze, stack, swapaxes, take,
-    take_along_axis, tile, trace, transpose, tril, triu, vstack,
+    allclose, argsort, atleast_1d, bincount, diag, diagonal, diff, expand_dims, flatnonzero, flip, moveaxis, nonzero,
+    ravel, repeat, reshape, roll, sort, squeeze, swapaxes, take, take_along_axis, tile, trace, transpose, tril, triu,
 )
 # isort: on
 

@@ -1,4 +1,4 @@
-"""Whole-array functions under NumPy's names: other shapes, other orders, parts put together."""
+"""Whole-array functions under NumPy's names: other shapes, other orders, parts picked."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from lms.core import primitives as p
 from lms.core.builder import current, size_expression
 from lms.core.errors import ShapeError, StagingTypeError, here
 from lms.core.ir import Value
-from lms.core.types import Size, affine, element, i64
+from lms.core.types import Size, element, i64
 
 from . import elementary as el
 from .arrays import one_axis, sum
 from .creation import asarray, filled, iota, sizes_of
 from .elementwise import check, constant
 from .indexing import nonzero as _nonzero
-from .joins import promote
 from .rep import Rep, convert, size_arg
 from .shapes import array_type, rename, require_equal
 from .table import stages
@@ -163,84 +162,7 @@ def flip(x: Any, axis: Any = None) -> Any:
     return x[tuple(slice(None, None, -1) if k in turned else slice(None) for k in range(x.ndim))]
 
 
-# ------------------------------------------------------------------------------------- putting together
-
-
-@stages(np.concatenate)
-def concatenate(arrays: Sequence[Any], axis: Any = 0) -> Any:
-    """Arrays in a row along one axis."""
-    xs = [asarray(x) for x in arrays]
-    if not xs:
-        raise StagingTypeError("concatenate: no arrays", here())
-    if axis is None:
-        xs, axis = [ravel(x) for x in xs], 0
-    kind = promote(*xs)
-    if any_scalar(xs):
-        raise StagingTypeError("concatenate: numbers have no axes", here(), fix="use `np.stack` or `np.array`")
-    k = one_axis(xs[0], axis)
-    first = convert(xs[0].value, kind)
-    values = [first]
-    for x in xs[1:]:
-        v = convert(x.value, kind)
-        if array_type(v).rank != array_type(first).rank:
-            raise ShapeError(f"concatenate: {xs[0].type} and {x.type} differ in rank", here())
-        for n in range(array_type(v).rank):
-            if n != k:
-                require_equal(first, n, v, n, "concatenate: shapes do not fit")
-        values.append(rename(v, [d if n == k else array_type(first).dims[n] for n, d in enumerate(array_type(v).dims)]))
-    size = affine([(1, array_type(v).dims[k]) for v in values])
-    dims = tuple(size if n == k else d for n, d in enumerate(array_type(first).dims))
-    return Rep(current().emit1(p.array.concatenate, *values, axis=k, dims=dims))
-
-
-def any_scalar(xs: Sequence[Rep]) -> bool:
-    return not min(x.ndim for x in xs)
-
-
-@stages(np.stack)
-def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
-    """Arrays or numbers of one shape along a new axis."""
-    xs = [asarray(x) for x in arrays]
-    kind = promote(*xs)
-    if xs and not any(x.ndim for x in xs):
-        return _vector([convert(x.value, kind) for x in xs])
-    k = one_axis(xs[0], axis, xs[0].ndim + 1)
-    return concatenate([expand_dims(x, k) for x in xs], k)
-
-
-def _vector(values: Sequence[Value]) -> Rep:
-    """Numbers as an array."""
-    b = current()
-    n = len(values)
-    out = b.emit1(p.array.empty, b.const(n), dims=(n,), dtype=values[0].type)
-    for k, v in enumerate(values):
-        b.emit(p.array.store, out, v, b.const(k))
-    return Rep(out)
-
-
-@stages(np.vstack)
-def vstack(arrays: Sequence[Any]) -> Any:
-    """Arrays one below the other; vectors are rows."""
-    return concatenate([x if x.ndim > 1 else expand_dims(atleast_1d(x), 0) for x in map(asarray, arrays)], 0)
-
-
-@stages(np.hstack)
-def hstack(arrays: Sequence[Any]) -> Any:
-    """Arrays side by side."""
-    xs = [atleast_1d(x) for x in arrays]
-    return concatenate(xs, 0 if xs[0].ndim == 1 else 1)
-
-
-@stages(np.column_stack)
-def column_stack(arrays: Sequence[Any]) -> Any:
-    """Vectors as the columns of a matrix."""
-    return concatenate([x if x.ndim > 1 else expand_dims(x, 1) for x in map(asarray, arrays)], 1)
-
-
-@stages(np.append)
-def append(x: Any, values: Any, axis: Any = None) -> Any:
-    """A fresh array with more at its end."""
-    return concatenate([atleast_1d(x), atleast_1d(values)], axis)
+# ------------------------------------------------------------------------------------ moved and repeated
 
 
 @stages(np.roll)
