@@ -30,6 +30,7 @@ from .syntax import (
     Var,
     children,
 )
+from .walk import children
 
 GRAMMAR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "grammar.lark")
 DEEPEST = 1000  # levels of nesting

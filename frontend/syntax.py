@@ -1,7 +1,7 @@
 """The syntax of a `.lms` file as a tree: what the parser gives, and what the checker, the formatter and editors read.
 
 Every node has a `span`, its place in the source (columns count UTF-8 bytes, as in `lms.core.errors`). Nodes are compared by
-identity, so they serve as keys of tables; `same` compares two trees and ignores places and the spelling of literals.
+identity, so they serve as keys of tables; `walk.same` compares two trees and ignores places and the spelling of literals.
 
     Module       the items of a file, its comments, and which expressions stood in parentheses
     Definition   Def, Data, Derivative, Import, FromImport
@@ -18,8 +18,8 @@ it is a dimension; an upper-case name in a pattern is a `ConstructorPattern` wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from lms.core.errors import Span
 
@@ -522,48 +522,3 @@ BINARY: dict[str, int] = {  # how tightly each operator binds; `**` groups to th
     "**": 13, "*": 11, "/": 11, "%": 11, "@": 11, "+": 10, "-": 10, "<<": 9, ">>": 9, "&": 8, "^": 7, "|": 6,
     "..": 5, "..=": 5, "by": 4, **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), 3), "&&": 2, "||": 1,
 }
-
-
-# ------------------------------------------------------------------------------------------------ questions
-
-_IGNORED = frozenset(("span", "name_span", "op_span", "module_span", "text", "path", "comments", "parenthesised"))
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two trees are the same but for places, comments, and the spelling of literals."""
-    left = [(a, b)]
-    while left:
-        a, b = left.pop()
-        if type(a) is not type(b):
-            return False
-        if isinstance(a, tuple):
-            if len(a) != len(b):
-                return False
-            left += zip(a, b, strict=True)
-        elif isinstance(a, Node | Module):
-            left += [(getattr(a, f), getattr(b, f)) for f in parts(type(a))]
-        elif a != b and not (a != a and b != b):
-            return False
-    return True
-
-
-_parts: dict[type, tuple[str, ...]] = {}
-
-
-def parts(kind: type) -> tuple[str, ...]:
-    """The names of the fields of a kind of node that make up the program: no places, no spelling."""
-    if kind not in _parts:
-        _parts[kind] = tuple(f.name for f in fields(kind) if f.name not in _IGNORED)
-    return _parts[kind]
-
-
-def children(node: Node | Module) -> list[Node]:
-    """The nodes directly below a node, in the order of the source."""
-    found: list[Node] = []
-    for name in parts(type(node)):
-        value = getattr(node, name)
-        if isinstance(value, Node):
-            found.append(value)
-        elif isinstance(value, tuple):
-            found += [v for v in value if isinstance(v, Node)]
-    return found
