@@ -28,7 +28,6 @@ from .syntax import (
     Module,
     TypeSyntax,
     Var,
-    children,
 )
 from .walk import children
 
