@@ -8,15 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
-from dataclasses import dataclass
-from itertools import accumulate
-from typing import NamedTuple
-
-from lms.core.errors import Span
 
 from .diagnostics import Diagnostic
-from .syntax import Comment
+from .source import Comment, Source, Token
 
 # after one of these a newline does not end the statement
 CONTINUES = frozenset(("OPERATOR", "MINUS", "BAR", "BANG", "DOTS", "DOT", "COMMA", "EQUAL", "AUGMENTED", "ARROW", "FATARROW",
@@ -28,35 +22,6 @@ PUNCTUATION = {"(": "LPAR", ")": "RPAR", "[": "LSQB", "]": "RSQB", "{": "LBRACE"
                ";": "SEP", "=>": "FATARROW", "->": "ARROW"}
 OPENS = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 CLOSES = {"RPAR": "(", "RSQB": "[", "RBRACE": "{"}
-
-
-class Token(NamedTuple):
-    """A token: the name of its terminal (the parser asks for it as `type`), its text, and its place."""
-
-    type: str
-    text: str
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A text and the way from places in it to spans."""
-
-    path: str
-    text: str
-    starts: tuple[int, ...]
-
-    @staticmethod
-    def of(path: str, text: str) -> Source:
-        return Source(path, text, tuple(accumulate((len(line) for line in text.split("\n")), lambda a, n: a + n + 1, initial=0)))
-
-    def span(self, start: int, stop: int) -> Span:
-        line, end = bisect_right(self.starts, start), bisect_right(self.starts, max(start, stop))
-        return Span(self.path, line, self._column(line, start), end, self._column(end, stop))
-
-    def _column(self, line: int, at: int) -> int:
-        start = self.starts[line - 1]
-        return at - start if self.text.isascii() else len(self.text[start:at].encode(errors="surrogatepass"))
 
 
 _TOKEN = r"""

@@ -16,9 +16,9 @@ from lark.lexer import PatternStr
 
 from . import tree
 from .diagnostics import Diagnostic, SourceErrors, remember
-from .lexer import CLOSES, OPENS, Lexer, Source, Token
+from .lexer import CLOSES, OPENS, Lexer
+from .source import Comment, Source, Token
 from .syntax import (
-    Comment,
     Data,
     Def,
     Derivative,

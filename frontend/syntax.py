@@ -23,6 +23,8 @@ from typing import Literal
 
 from lms.core.errors import Span
 
+from .source import Comment
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
@@ -151,7 +153,7 @@ class Unary(Expression):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Binary(Expression):
-    """`left op right`, where `op` is a key of `BINARY` other than `..`, `..=` and `by`."""
+    """`left op right`, where `op` is a key of `operators.BINARY` other than `..`, `..=` and `by`."""
 
     op: str
     op_span: Span
@@ -485,19 +487,6 @@ class DimBinary(TypeSyntax):
 # -------------------------------------------------------------------------------------------------- modules
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
-    """A comment with its marks: `kind` is `//`, `/*`, `///` (documentation) or `//>` (expected output).
-
-    `own_line` says that nothing but space stands before it on its line.
-    """
-
-    span: Span
-    kind: Literal["//", "/*", "///", "//>"]
-    text: str
-    own_line: bool
-
-
 Definition = Def | Data | Derivative | Import | FromImport
 Statement = Let | Var | Assign | Def | Expression
 Item = Definition | Statement
@@ -512,13 +501,3 @@ class Module:
     items: tuple[Item, ...]
     comments: tuple[Comment, ...] = ()
     parenthesised: frozenset[Expression] = field(default=frozenset(), repr=False)
-
-
-# ------------------------------------------------------------------------------------------------ precedence
-
-COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
-UNARY = 12  # `-x`, `!x`: tighter than every operator but `**`
-BINARY: dict[str, int] = {  # how tightly each operator binds; `**` groups to the right, comparisons not at all
-    "**": 13, "*": 11, "/": 11, "%": 11, "@": 11, "+": 10, "-": 10, "<<": 9, ">>": 9, "&": 8, "^": 7, "|": 6,
-    "..": 5, "..=": 5, "by": 4, **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), 3), "&&": 2, "||": 1,
-}

@@ -13,7 +13,8 @@ from lms.core.errors import Span
 from . import literals
 from . import syntax as s
 from .diagnostics import Diagnostic
-from .lexer import Token
+from .operators import BINARY, COMPARISONS
+from .source import Token
 
 Children = list[Any]
 parenthesised: ContextVar[list[s.Expression]] = ContextVar("lms_parenthesised")
@@ -344,11 +345,11 @@ class Precedence:
         compared = False
         while self.at < len(self.row):
             op = self.row[self.at]
-            binds = s.BINARY[op.text]
+            binds = BINARY[op.text]
             if binds <= level:
                 break
             self.at += 1
-            if op.text in s.COMPARISONS:
+            if op.text in COMPARISONS:
                 if compared:
                     raise Diagnostic("E0107", "comparisons do not chain", op.span, fix="write `a < b && b < c`")
                 compared = True
@@ -362,7 +363,7 @@ class Precedence:
         if self.at < len(self.row) and self.row[self.at].text == "**":
             op = self.row[self.at]
             self.at += 1
-            value = _binary(op, value, self.above(s.BINARY["**"] - 1))
+            value = _binary(op, value, self.above(BINARY["**"] - 1))
         for prefix in reversed(prefixes):
             value = s.Unary(join(prefix.span, value.span), prefix.text, value)
         result: s.Expression = value
