@@ -129,8 +129,6 @@ class Parameter(Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lambda(Expression):
-    """`fn(a, b: f64): f64 => body`."""
-
     params: tuple[Parameter, ...]
     result: TypeSyntax | None
     body: Expression
@@ -401,8 +399,6 @@ class NamePattern(Pattern):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiteralPattern(Pattern):
-    """A number (with its sign), a string, a character, `true` or `false`."""
-
     value: Int | Float | Str | Char | Bool
 
 
