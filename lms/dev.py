@@ -44,7 +44,8 @@ class Chore(NamedTuple):
 CHORES = {
     "demo": Chore("train a network on handwritten digits, and draw what it did", runs=(("examples/digits/train.py",),)),
     "test": Chore("run the tests; ARGS='-k name' chooses among them", runs=(("-m", "pytest"),)),
-    "lint": Chore("check style with ruff and types with mypy", "lint", (("-m", "ruff", "check"), ("-m", "mypy"))),
+    "lint": Chore("check style with ruff, types with mypy and pyright", "lint",
+                  (("-m", "ruff", "check"), ("-m", "mypy"), ("-m", "pyright"))),
     "bench": Chore("measure, beside Numba and JAX", "bench", (("-m", "benchmarks"),)),
     "fuzz": Chore("try N=10000 generated programs", runs=(("-m", "pytest", "tests/fuzz", "-m", "fuzz"),)),
     "setup": Chore("only bring .venv up to date"),
