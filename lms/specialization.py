@@ -15,7 +15,7 @@ import numpy as np
 from lms.ad.differentiate import Differentiate, derivatives
 from lms.core.errors import ShapeError
 from lms.core.ir import Program
-from lms.passes.base import run
+from lms.passes.base import room, run
 from lms.passes.clone import clone
 from lms.passes.inline import Inline
 from lms.staging.functions import Traced
@@ -66,7 +66,8 @@ class Specialization:
         """The native code, a callable on leaves."""
         from lms.backends import llvm
 
-        return llvm.compile(self.program, fastmath=self.options.fastmath, boundscheck=self.options.boundscheck)
+        with room():
+            return llvm.compile(self.program, fastmath=self.options.fastmath, boundscheck=self.options.boundscheck)
 
     # ------------------------------------------------------------------------------------ to look at
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache, reduce
 from typing import Any
 
@@ -28,6 +29,12 @@ def weak_kind(x: Any) -> type | None:
     return _PYTHON[x.type.kind] if getattr(type(x), "adapts", False) else None
 
 
+def has_other_operators(x: object) -> bool:
+    """Whether `x` is one of NumPy's arrays whose operators mean something else. Before `np.ma` is imported none is masked."""
+    masked = sys.modules.get("numpy.ma")
+    return isinstance(x, np.matrix) or (masked is not None and isinstance(x, masked.MaskedArray))
+
+
 def scalar_like(x: Any) -> Scalar | None:
     """The element type of a number, NumPy value, staged value or IR value; None for anything else."""
     if type(x) in _ALONE:
@@ -36,8 +43,8 @@ def scalar_like(x: Any) -> Scalar | None:
         return None if isinstance(x.type, SumType) else element(x.type)
     if isinstance(value := getattr(x, "value", None), Value):
         return scalar_like(value)
-    if isinstance(x, np.ma.MaskedArray | np.matrix):
-        return None  # their operators mean something else
+    if has_other_operators(x):
+        return None
     if isinstance(x, np.ndarray | np.generic):
         try:
             return scalar_of(x.dtype)
@@ -123,7 +130,7 @@ def describe(x: Any) -> str:
     """How a value is called in an error."""
     if is_weak(x):
         return f"the {type(x).__name__} {x!r}"
-    if isinstance(x, np.ma.MaskedArray | np.matrix):
+    if has_other_operators(x):
         return f"a {type(x).__name__}"
     if isinstance(x, np.ndarray):
         return f"a NumPy array of dtype {x.dtype} and shape {x.shape}"

@@ -2,9 +2,10 @@
 
 The key is a digest of the LLVM text itself and of all that decides what LLVM makes of it: the processor and its
 features, the versions of LLVM, llvmlite and lms, the level of optimisation. What changed in any way has another key, so
-nothing stale is ever served. Files are written beside their place and renamed into it; each begins with a digest of the
-rest, and one that does not hold is compiled again. While one process compiles, others that want the same wait for it, at
-most ten seconds.
+nothing stale is ever served. What belongs to lms itself (the vector functions, what entries share) is kept in a folder
+of its own, `library`: like bytecode it is made at the first run after an install. Files are written beside their place
+and renamed into it; each begins with a digest of the rest, and one that does not hold is compiled again. While one
+process compiles, others that want the same wait for it, at most ten seconds.
 
 Directory: `LMS_CACHE_DIR`, else `lms` in the XDG cache, else a temporary one. Where none can be written there is no disk cache.
 """
@@ -32,6 +33,7 @@ REMEMBERED = 64 << 20  # bytes in this process
 PATIENCE = 10.0        # seconds to wait for another process
 _MAGIC = b"lms object 1\n"
 _SUFFIX = ".lmso"
+LIBRARY = "library"  # the folder of what belongs to lms itself
 
 _memory: OrderedDict[str, bytes] = OrderedDict()
 
@@ -168,22 +170,24 @@ def _compile(text: str, opt: int) -> bytes:
     return jit.object_code(jit.optimise(text, opt), opt)
 
 
-def object_code(text: str, opt: int = 3, *, fresh: bool = False) -> bytes:
+def object_code(text: str, opt: int = 3, *, fresh: bool = False, library: bool = False) -> bytes:
     """The object of a module's text: from this process, from disk, or compiled now. `fresh` compiles in any case."""
     name = key(text, opt)
     with jit.lock:
         if not fresh and (code := _memory.get(name)) is not None:
             _memory.move_to_end(name)
             return code
-        code = _from_disk(text, opt, name, fresh)
+        code = _from_disk(text, opt, name, fresh, library)
         _memory[name] = code
         while sum(map(len, _memory.values())) > REMEMBERED and len(_memory) > 1:
             _memory.popitem(last=False)
         return code
 
 
-def _from_disk(text: str, opt: int, name: str, fresh: bool) -> bytes:
+def _from_disk(text: str, opt: int, name: str, fresh: bool, library: bool) -> bytes:
     place = directory()
+    if place is not None and library:
+        place = _usable(str(place / LIBRARY), None, None)
     if place is None:
         return _compile(text, opt)
     path = place / (name + _SUFFIX)
@@ -198,13 +202,14 @@ def _from_disk(text: str, opt: int, name: str, fresh: bool) -> bytes:
         return code
 
 
-def code(text: str, exports: Iterable[str], resolve: jit.Resolve, *, opt: int = 3, debug: bool = False) -> jit.Code:
+def code(text: str, exports: Iterable[str], resolve: jit.Resolve, *, opt: int = 3, debug: bool = False,
+         library: bool = False) -> jit.Code:
     """The linked code of a module's text. An object from the cache that this process cannot link is compiled again."""
     exports = tuple(exports)
     try:
-        return jit.link(object_code(text, opt), exports, resolve, debug=debug)
+        return jit.link(object_code(text, opt, library=library), exports, resolve, debug=debug)
     except jit.MissingSymbol:
-        return jit.link(object_code(text, opt, fresh=True), exports, resolve, debug=debug)
+        return jit.link(object_code(text, opt, fresh=True, library=library), exports, resolve, debug=debug)
 
 
 # ---------------------------------------------------------------------------------------------------- housekeeping
@@ -214,7 +219,7 @@ def _files() -> list[tuple[float, int, Path]]:
     """Last use, size and path of every object on disk, oldest first."""
     place = directory()
     found = []
-    for path in place.glob("*" + _SUFFIX) if place else ():
+    for path in place.rglob("*" + _SUFFIX) if place else ():
         with contextlib.suppress(OSError):
             status = path.stat()
             found.append((status.st_mtime, status.st_size, path))

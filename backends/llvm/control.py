@@ -12,10 +12,13 @@ from lms.core.types import ArrayType, Type
 from .abi import Site, Status, offsets
 from .arrays import coerce, release, retain
 from .values import V, pack, parts, unpack
+from .vecmath import POLYNOMIALS
 from .writer import COLD, RULES, Writer, quoted, returned, rule
 
 STRIP = 1 << 16  # iterations between two polls of a loop that holds no other
 ITERATION = 16  # fuel of one iteration of a loop that holds others
+LONG = 32  # operations of a body that is not worth interleaving
+POLYNOMIAL = 16  # operations of a transcendental function of ours
 
 
 # ----------------------------------------------------------------------------------------------- blocks
@@ -78,7 +81,7 @@ Registers = list[str]
 
 
 def counted(w: Writer, low: str, high: str, types: Sequence[str], inits: Registers,
-            body: Callable[[str, Registers], Registers], tail: Callable[[], None] | None = None) -> Registers:
+            body: Callable[[str, Registers], Registers], tail: Callable[[], None] | None = None, long: bool = False) -> Registers:
     """`for i in range(low, high)` in the form LLVM likes best, with carried registers; what they are in the end."""
     header, inside, after = (w.new_label(hint) for hint in ("loop", "body", "end"))
     before = w.label
@@ -95,13 +98,13 @@ def counted(w: Writer, low: str, high: str, types: Sequence[str], inits: Registe
     fill_i([(low, before), (following, w.label)])
     for (_, fill), first, last in zip(phis, inits, out, strict=True):
         fill([(first, before), (last, w.label)])
-    w.jump(header)
+    w.jump(header, f"!llvm.loop {w.module.loop('llvm.loop.interleave.count', 1)}" if long else "")
     w.start(after)
     return [name for name, _ in phis]
 
 
 def stripped(w: Writer, low: str, high: str, types: Sequence[str], inits: Registers,
-             body: Callable[[str, Registers], Registers], span: Span | None) -> Registers:
+             body: Callable[[str, Registers], Registers], span: Span | None, long: bool = False) -> Registers:
     """`counted` in strips, with a poll after each."""
     header, inside, after = (w.new_label(hint) for hint in ("strips", "strip", "end"))
     before = w.label
@@ -111,12 +114,12 @@ def stripped(w: Writer, low: str, high: str, types: Sequence[str], inits: Regist
     phis = [w.phi_later(t) for t in types]
     w.branch(w.op(f"icmp slt i64 {base}, {high}"), inside, after)
     w.start(inside)
-    long = w.op(f"icmp ugt i64 {w.op(f'sub i64 {high}, {base}')}, {STRIP}")
-    top = w.op(f"select i1 {long}, i64 {w.op(f'add i64 {base}, {STRIP}')}, i64 {high}")
-    out = counted(w, base, top, types, [name for name, _ in phis], body)
+    more = w.op(f"icmp ugt i64 {w.op(f'sub i64 {high}, {base}')}, {STRIP}")
+    top = w.op(f"select i1 {more}, i64 {w.op(f'add i64 {base}, {STRIP}')}, i64 {high}")
+    out = counted(w, base, top, types, [name for name, _ in phis], body, long=long)
     again = w.new_label("again")
     back = w.new_label("poll")
-    w.branch(long, back, again)
+    w.branch(more, back, again)
     w.start(back)
     charge(w, str(STRIP))
     poll(w, span)
@@ -158,6 +161,11 @@ def _heavy(b: Block) -> bool:
     """Whether a loop's body holds a loop or a call, so that it is no innermost loop."""
     return any(node.op in (p.control.for_, p.control.while_, p.control.call, p.array.contract_into, p.array.argsort_into,
                            p.control.print_, p.control.py_call) for node in walk(b))
+
+
+def _long(b: Block) -> bool:
+    """Whether a body keeps the processor busy alone. LLVM would interleave two copies of it or four, and take as much longer."""
+    return sum(POLYNOMIAL if node.op.name in POLYNOMIALS else 1 for node in walk(b)) > LONG
 
 
 class _Carried:
@@ -206,6 +214,7 @@ def _for(w: Writer, node: Node) -> Sequence[V]:
     carried = _Carried(w, node, node.operands[3:], body.params[1:], body.results)
     low, high = (start, stop) if step == 1 else ("0", _trips(w, start, stop, step))
     heavy, polls = _heavy(body), w.module.options.poll
+    long = not heavy and _long(body)
     constant = high.lstrip("-").isdigit() and low.lstrip("-").isdigit()
 
     def run(k: str, registers: Registers) -> Registers:
@@ -220,9 +229,9 @@ def _for(w: Writer, node: Node) -> Sequence[V]:
 
     w.depth += 1
     if polls and not heavy and w.depth == 1 and not (constant and int(high) - int(low) <= STRIP):
-        out = stripped(w, low, high, carried.types, carried.start, run, node.span)
+        out = stripped(w, low, high, carried.types, carried.start, run, node.span, long)
     else:
-        out = counted(w, low, high, carried.types, carried.start, run, tail if polls and heavy else None)
+        out = counted(w, low, high, carried.types, carried.start, run, tail if polls and heavy else None, long)
         if polls and not heavy and not constant and w.depth > 1:
             charge(w, w.op(f"sub i64 {high}, {low}"))
     w.depth -= 1

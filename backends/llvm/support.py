@@ -286,14 +286,14 @@ _stack = ctypes.c_void_p()
 def _code() -> jit.Code:
     foreign = {"lms_numpy_new": array_api(_NEW), "lms_numpy_copy": array_api(_NEW_COPY), "lms_numpy_base": array_api(_SET_BASE),
                "lms_call_name": id(_CALL_NAME), "lms_ndarray": id(np.ndarray), "lms_suspended": ctypes.addressof(SUSPENDED)}
-    return objects.code(merge(_TEXT, poll.TEXT), EXPORTS, foreign.get)
+    return objects.code(merge(_TEXT, poll.TEXT), EXPORTS, foreign.get, library=True)
 
 
 @cache
 def _front() -> jit.Code:
     new = {"lms_new_tuple": id(_NEW_TUPLE), "lms_new_object": id(_NEW_OBJECT)}
     text = merge(_FRONT, front_shapes.TEXT, front_text.TEXT)
-    return objects.code(text, ("lms_front",), lambda name: new.get(name) or resolve(name))
+    return objects.code(text, ("lms_front",), lambda name: new.get(name) or resolve(name), library=True)
 
 
 _math: dict[str, jit.Code] = {}
@@ -303,7 +303,7 @@ def _of_math(name: str) -> int:
     """The address of a function of the library of vector math; those that belong together are linked together."""
     if name not in _math:
         text, names = vecmath.library(name)
-        _math.update(dict.fromkeys(names, objects.code(text, names, lambda name: None)))
+        _math.update(dict.fromkeys(names, objects.code(text, names, lambda name: None, library=True)))
     return _math[name][name]
 
 

@@ -67,6 +67,11 @@ class ModuleWriter:
         self.metadata.append(f"!{len(self.metadata)} = {text}")
         return f"!{len(self.metadata) - 1}"
 
+    def loop(self, advice: str, value: int) -> str:
+        """What marks one loop with a piece of advice."""
+        said = self.meta(f'!{{!"{advice}", i32 {value}}}')
+        return self.meta(f"distinct !{{!{len(self.metadata)}, {said}}}")
+
     def helper(self, name: str, text: Callable[[], str]) -> str:
         """A generated function that is written once, at first need."""
         if name not in self.helpers:
@@ -155,8 +160,8 @@ class Writer:
         self.lines.append(f"{label}:")
         self.label = label
 
-    def jump(self, label: str) -> None:
-        self.do(f"br label %{label}")
+    def jump(self, label: str, extra: str = "") -> None:
+        self.do(f"br label %{label}{', ' + extra if extra else ''}")
 
     def branch(self, condition: str, then: str, other: str, extra: str = "") -> None:
         self.do(f"br i1 {condition}, label %{then}, label %{other}{', ' + extra if extra else ''}")
