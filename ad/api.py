@@ -7,6 +7,7 @@ further operands, so derivatives nest without confusion: d/dx (x * d/dy (x + y))
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,8 +30,16 @@ def plain(f: Callable[..., Any]) -> tuple[Callable[..., Any], Signature]:
     signature = getattr(f, "signature", None)
     if not isinstance(signature, Signature):
         return f, Signature(f)
-    staged: Any = f
-    return staged.body if staged.rule is None else _ruled(staged), signature
+    return _ruled(f) if getattr(f, "rule", None) is not None else getattr(f, "body", f), signature
+
+
+def taking_the_same(f: Callable[..., Any], made: Callable[..., Any]) -> Callable[..., Any]:
+    """A function made of `f`, with its name and parameters; if `f` is staged, with its annotations as they were resolved."""
+    functools.update_wrapper(made, f, updated=())
+    signature = getattr(f, "signature", None)
+    if isinstance(signature, Signature):
+        made.signature = signature.returning(signature.name)  # type: ignore[attr-defined]  # what `plain` looks for
+    return made
 
 
 def _ruled(staged: Any) -> Callable[..., Any]:
@@ -59,7 +68,6 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
     something else, and so does the value. Raises `StagingTypeError` for an argument without floats, or another result.
     """
 
-    @functools.wraps(f)
     def valued(*args: Any, **kwargs: Any) -> Any:
         call, signature = prepare(f, args, kwargs)
         selected = [select(call, signature, n) for n in numbers(argnums)]
@@ -69,19 +77,32 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
         found = tuple(like(s.spec, rest) for s in selected)
         return value, found if _several(argnums) else found[0]
 
-    return valued
+    return taking_the_same(f, valued)
 
 
 def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The gradient of a function whose result is one float; see `value_and_grad`. With `has_aux`: gradient, and the rest."""
     valued = value_and_grad(f, argnums, has_aux)
 
-    @functools.wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
         value, found = valued(*args, **kwargs)
         return (found, value[1]) if has_aux else found
 
-    return gradient
+    return taking_the_same(f, gradient)
+
+
+def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """The derivative of the gradient of `f` in the direction `tangents`: of all arguments, None beside what is no float."""
+
+    def gradient(*args: Any) -> Any:
+        call, signature = prepare(f, args, {})
+        selected = leading(call, signature, len(primals))
+        _, gradients = pull(call, [k for s in selected for k in s.positions], _seed_one(call, signature, has_aux=False))
+        rest = iter(gradients)
+        return tuple(like(s.spec, rest) for s in selected)
+
+    _, found = jvp(taking_the_same(f, gradient), primals, tangents)
+    return found[0] if len(found) == 1 else found
 
 
 def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
@@ -92,7 +113,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]
     call, signature = prepare(f, primals, {})
     b = current()
     kept = tuple(b.emit1(p.array.copy, v) if isinstance(v.type, ArrayType) else v for v in call.operands)
-    selected = [select(call, signature, name, strict=False) for name in call.bound.spec]
+    selected = leading(call, signature, len(primals))
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
         given = _float_leaves(call.result, cotangent)
@@ -147,7 +168,7 @@ def _converted(x: Any, t: Type) -> Value:
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """What `f` gives at `primals`, and its derivative in the direction `tangents`, containers like the primals."""
     call, signature = prepare(f, tuple(primals), {})
-    selected = [select(call, signature, name, strict=False) for name in call.bound.spec]
+    selected = leading(call, signature, len(primals))
     wrt = [k for s in selected for k in s.positions]
     directions = _directions(call, signature, selected, tangents)
     out = current().emit(p.control.jvp, *call.operands, *directions, callee=call.function.name, wrt=tuple(wrt), types=call.types)
@@ -157,7 +178,8 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
 
 def _directions(call: Call, signature: Signature, selected: Sequence[Selected], tangents: Sequence[Any]) -> list[Value]:
     if len(tangents) != len(selected):
-        raise StagingTypeError(f"{signature.name} takes {len(selected)} arguments, found {len(tangents)} tangents", here())
+        raise StagingTypeError(f"{signature.name} is given {len(selected)} arguments and {len(tangents)} tangents", here(),
+                               fix="give a tangent for every argument, None for what is no float")
     out: list[Value] = []
     for s, tangent in zip(selected, tangents, strict=True):
         for x, k in zip(_float_leaves(s.spec, tangent), s.positions, strict=True):
@@ -210,19 +232,32 @@ def _several(argnums: Argnums) -> bool:
     return not isinstance(argnums, int | str)
 
 
-def select(call: Call, signature: Signature, which: int | str, strict: bool = True) -> Selected:
-    """The argument of that number or name. Raises `StagingTypeError` where there is none, or none that holds a float."""
-    places = {}
+def passed(call: Call, signature: Signature) -> list[tuple[str, Selected]]:
+    """The arguments as they are passed, by position first: each of `*args` is one."""
+    out: list[tuple[str, Selected]] = []
     first = 0
     for name, spec in call.bound.spec.items():
-        places[name] = Selected(spec, first)
-        first += len(list(_leaves(spec)))
-    names = list(places)
-    name = which if isinstance(which, str) else names[which] if -len(names) <= which < len(names) else ""
-    if name not in places:
+        several = signature.signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
+        for each, part in [(f"{name}[{k}]", part) for k, part in enumerate(spec.parts)] if several else [(name, spec)]:
+            out.append((each, Selected(part, first)))
+            first += len(list(_leaves(part)))
+    return out
+
+
+def leading(call: Call, signature: Signature, count: int) -> list[Selected]:
+    """The first arguments, floats or not."""
+    return [selected for _, selected in passed(call, signature)[:count]]
+
+
+def select(call: Call, signature: Signature, which: int | str) -> Selected:
+    """The argument of that number or name. Raises `StagingTypeError` where there is none, or none that holds a float."""
+    arguments = passed(call, signature)
+    names = [name for name, _ in arguments]
+    k = names.index(which) if which in names else which
+    if not isinstance(k, int) or not -len(names) <= k < len(names):
         raise StagingTypeError(f"{signature.name} has no argument {which!r}: it takes {', '.join(names)}", here())
-    found = places[name]
-    if strict and not found.positions:
+    name, found = arguments[k]
+    if not found.positions:
         what = found.spec.value if hasattr(found.spec, "value") else found.spec
         raise StagingTypeError(f"the argument {name!r} of {signature.name} holds no float to differentiate: it is "
                                f"{_described(what)}", here(),
@@ -243,4 +278,4 @@ def like(spec: Any, rest: Any) -> Any:
     return None
 
 
-__all__ = ["grad", "jvp", "value_and_grad", "vjp"]
+__all__ = ["grad", "hvp", "jvp", "value_and_grad", "vjp"]

@@ -68,7 +68,9 @@ def _derived(make: Callable[..., Any], inside: Callable[..., Any], f: Callable[.
     if staging():
         return inside(f, **settings)
     s = as_staged(f)
-    return Derived(make, s, settings, inside(s, **settings), s.signature.returning(f"{make.__name__}({s.signature.name})"))
+    settings = {k: tuple(v) if isinstance(v, Sequence) and not isinstance(v, str) else v for k, v in settings.items()}
+    signature = s.signature.returning(f"{make.__name__}({s.signature.name})")
+    return _kept(s, (make, *settings.items()), lambda: Derived(make, s, settings, inside(s, **settings), signature))
 
 
 def grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, has_aux: bool = False) -> Staged[..., Any]:
@@ -90,27 +92,45 @@ def value_and_grad(f: Callable[..., Any], argnums: int | str | Sequence[int | st
     return _derived(value_and_grad, ad.value_and_grad, f, settings)  # type: ignore[no-any-return]  # a callable
 
 
+def _kept(s: Staged[..., Any], key: Any, make: Callable[[], Staged[..., Any]]) -> Staged[..., Any]:
+    """What was made of a staged function before, so that it is staged and compiled once."""
+    known: dict[Any, Staged[..., Any]] = s.__dict__.setdefault("_derived", {})
+    return known[key] if key in known else known.setdefault(key, make())
+
+
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """What `f` gives at `primals`, and its derivative in the direction `tangents`.
+    """What `f` gives at `primals`, and its derivative in the direction `tangents`: one for each, None beside what is no float.
 
         lms.jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 0.0))     # (6.0, 3.0)
     """
     if staging():
         return ad.jvp(f, primals, tangents)
-    s = as_staged(f)
-    return _forward(s, len(tuple(primals)), tuple(primals))(*primals, *tangents)  # type: ignore[no-any-return]  # a pair
+    return _forward(as_staged(f), tuple(primals))(*primals, *tangents)  # type: ignore[no-any-return]  # a pair
 
 
-def _forward(s: Staged[..., Any], n: int, primals: tuple[Any, ...]) -> Staged[..., Any]:
-    key = "jvp", n
-    known: dict[Any, Staged[..., Any]] = s.__dict__.setdefault("_derived", {})
-    if key not in known:
+def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """The Hessian of a function with a float result, times a vector: the derivative of its gradient in a direction.
+
+    One argument gives what is like it; several, a tuple, with None for what is no float.
+
+        lms.hvp(lambda x: x**3, (2.0,), (1.0,))     # 12.0
+    """
+    if staging():
+        return ad.hvp(f, primals, tangents)
+    return _forward(as_staged(f), tuple(primals), ad.hvp)(*primals, *tangents)
+
+
+def _forward(s: Staged[..., Any], primals: tuple[Any, ...], of: Callable[..., Any] = ad.jvp) -> Staged[..., Any]:
+    n = len(primals)
+
+    def make() -> Staged[..., Any]:
         def body(*args: Any) -> Any:
-            return ad.jvp(s, args[:n], args[n:])
+            return of(s, args[:n], args[n:])
 
-        signature = s.signature.positional(primals, [f"tangent_{k}" for k in range(n)], f"jvp({s.signature.name})")
-        known[key] = Derived(_forward, s, {"n": n, "primals": primals}, body, signature)
-    return known[key]
+        signature = s.signature.positional(primals, [f"tangent_{k}" for k in range(n)], f"{of.__name__}({s.signature.name})")
+        return Derived(_forward, s, {"primals": primals, "of": of}, body, signature)
+
+    return _kept(s, (of, n), make)
 
 
 def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
@@ -126,7 +146,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     s = as_staged(f)
     kept = trees.map_leaves(lambda x: x.copy() if isinstance(x, np.ndarray) else x, primals)
     value = s(*primals)
-    backward = _backward(s, len(primals), primals)
+    backward = _backward(s, primals)
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
         again = trees.map_leaves(lambda x: x.copy() if isinstance(x, np.ndarray) else x, kept)
@@ -135,16 +155,17 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     return value, pullback
 
 
-def _backward(s: Staged[..., Any], n: int, primals: tuple[Any, ...]) -> Staged[..., Any]:
-    key = "vjp", n
-    known: dict[Any, Staged[..., Any]] = s.__dict__.setdefault("_derived", {})
-    if key not in known:
+def _backward(s: Staged[..., Any], primals: tuple[Any, ...]) -> Staged[..., Any]:
+    n = len(primals)
+
+    def make() -> Staged[..., Any]:
         def body(*args: Any) -> Any:
             return ad.vjp(s, *args[:n])[1](args[n])
 
         signature = s.signature.positional(primals, ["cotangent"], f"vjp({s.signature.name})")
-        known[key] = Derived(_backward, s, {"n": n, "primals": primals}, body, signature)
-    return known[key]
+        return Derived(_backward, s, {"primals": primals}, body, signature)
+
+    return _kept(s, ("vjp", n), make)
 
 
 def derivative(f: Callable[..., Any], mode: str = "reverse") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -175,15 +196,6 @@ def derivative(f: Callable[..., Any], mode: str = "reverse") -> Callable[[Callab
         return rule
 
     return register
-
-
-def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-    """The Hessian of a function with a float result, times a vector: the derivative of its gradient in a direction."""
-    n = len(tuple(primals))
-    several = ad.grad if staging() else grad
-    gradient = several(f, argnums=tuple(range(n)))
-    out = jvp(gradient, primals, tangents)[1]
-    return out[0] if n == 1 else out
 
 
 def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:

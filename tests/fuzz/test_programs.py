@@ -55,15 +55,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("programs")
 
 
-def load(program: Program, folder: Path) -> Any:
-    """The program's function from a file, where its source is found."""
+def load(program: Program, folder: Path, whole: bool = False) -> Any:
+    """The program's function from a file, where its source is found; or the whole module."""
     file = folder / f"program{next(numbers)}.py"
     text = HEADER + program.text
     file.write_text(text, encoding="utf-8")
     linecache.checkcache()
     module = types.ModuleType(file.stem)
     exec(compile(text, str(file), "exec"), module.__dict__)
-    return module.f
+    return module if whole else module.f
 
 
 def same_bits(a: Any, b: Any) -> bool:
@@ -156,10 +156,10 @@ def test_derivatives_agree(program: Program, folder: Path) -> None:
         if factor == 0.0:
             assert all((np.asarray(c) == 0.0).all() for c in found)
 
-    rng = np.random.default_rng(program.seed + 2)
     arguments = program.arguments()
-    tangents = [rng.uniform(-1, 1, np.shape(a)) if i in active else None for i, a in enumerate(arguments)]
-    tangents = [float(t) if t is not None and t.ndim == 0 else t for t in tangents]
+    tangents: list[Any] = [None] * len(arguments)
+    for i, direction in zip(active, derived.directions, strict=True):
+        tangents[i] = direction
     forward, moved = lms.jvp(f, arguments, tangents)
     note(f"tangents {tangents}: {moved}")
     assert close(leaves(forward), leaves(value))
@@ -167,22 +167,3 @@ def test_derivatives_agree(program: Program, folder: Path) -> None:
     inward = dot([t for t in tangents if t is not None], derived.cotangents)
     scale = sum(float(np.abs(c).sum()) for c in derived.cotangents)
     assert abs(outward - inward) <= 1e-9 * max(scale, 1e-3), f"<u, J v> is {outward}, <J'u, v> is {inward}"
-
-
-@fuzz(15)
-@given(program=programs(smooth=True, single=True))
-def test_second_derivatives_agree(program: Program, folder: Path) -> None:
-    """Forward over reverse and reverse over reverse, against differences of the tape's derivative by `s`."""
-    derived, step = derive(program), 1e-5
-    assume(derived.bounded and not derived.tie and same_path(program, derived, step))
-    up, down = (derive(program, shift).cotangents[0] / derived.seeds[0][0] for shift in (step, -step))
-    expected = (up - down) / (2.0 * step)  # a row of the Hessian, summed up
-    size = 1.0 + abs(expected) + max(np.abs(c).max() for c in derived.cotangents)
-    gradient = lms.grad(lms.stage(backend="interpret")(load(program, folder)))
-
-    directions = [np.ones_like(a) if isinstance(a, np.ndarray) else 1.0 if i in program.active else None
-                  for i, a in enumerate(program.arguments())]
-    _, forward = lms.jvp(gradient, program.arguments(), directions)
-    assert forward == pytest.approx(expected, abs=1e-4 * size)
-    backward = lms.grad(gradient, argnums=program.active)(*program.arguments())
-    assert sum(np.sum(b) for b in backward) == pytest.approx(expected, abs=1e-4 * size)

@@ -29,3 +29,7 @@ def test_the_tape_differentiates(program: Program) -> None:
     slope = sum(c.sum() for c in derived.cotangents)
     size = sum(np.abs(c).sum() for c in derived.cotangents)
     assert (up - down) / 2e-6 == pytest.approx(slope, rel=1e-4, abs=1e-4 * (1.0 + size))
+    ones = [np.ones_like(d) for d in derived.directions]
+    turned = zip(*(d.cotangents for d in moved), derive(program, directions=ones).bent, strict=True)
+    for above, below, bent in turned:
+        assert (above - below) / 2e-6 == pytest.approx(bent, rel=1e-3, abs=1e-3 * (1.0 + size + np.abs(bent).max(initial=0.0)))

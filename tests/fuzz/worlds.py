@@ -5,7 +5,7 @@ import __future__
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +41,12 @@ class Program:
             "y": lambda: rng.uniform(-2, 2, (n, m)) + shift,
         }
         return [made[name]() for name, _ in self.params]
+
+    def directions(self, number: int) -> list[Any]:
+        """A direction for every active argument, another for every number."""
+        rng, arguments = np.random.default_rng(self.seed + number), self.arguments()
+        made = [rng.uniform(-1, 1, np.shape(arguments[i])) for i in self.active]
+        return [d if d.ndim else float(d) for d in made]
 
     @property
     def active(self) -> tuple[int, ...]:
@@ -102,14 +108,18 @@ class Derived:
     rounding: list[list[float]]
     cotangents: list[np.ndarray]
     seeds: list[np.ndarray]
+    directions: list[Any]  # of the active arguments
+    bent: list[np.ndarray]  # how the cotangents move in the direction
 
 
-def derive(program: Program, shift: float = 0.0) -> Derived:
-    """Run a program on the tape and sweep it back, from seeds that the program's own seed decides."""
+def derive(program: Program, shift: float = 0.0, directions: Sequence[Any] = ()) -> Derived:
+    """Run a program on the tape and sweep it back, from seeds and in a direction that the program's own seed decides."""
     tape = taped.Tape()
-    given = [np.asarray(a, dtype=object) if i in program.active else a for i, a in enumerate(program.arguments(shift))]
-    for i in program.active:
-        given[i] = np.frompyfunc(lambda x: taped.Var(tape, x, scale=0.0), 1, 1)(given[i])
+    given = program.arguments(shift)
+    directions = directions or program.directions(2)
+    for i, direction in zip(program.active, directions, strict=True):
+        variable = np.frompyfunc(lambda x, dot: taped.Var(tape, x, scale=0.0, dot=dot), 2, 1)
+        given[i] = variable(np.asarray(given[i], dtype=object), np.asarray(direction, dtype=object))
     entry = [given[i].copy() if isinstance(given[i], np.ndarray) else given[i] for i in program.active]
     f = program.function(math=taped.MATH, np=taped.NUMPY, abs=abs, min=min, max=max)
     results = [list(np.asarray(r, dtype=object).flat) for r in leaves(f(*given))]
@@ -118,9 +128,10 @@ def derive(program: Program, shift: float = 0.0) -> Derived:
     rounding = [[_rounding(tape, number) for number in r] for r in results]
     tape.sweep([(number, seed) for r, s in zip(results, seeds, strict=True) for number, seed in zip(r, s, strict=True)])
     cotangents = [np.asarray(np.frompyfunc(lambda v: v.adjoint, 1, 1)(a), dtype=float) for a in entry]
+    bent = [np.asarray(np.frompyfunc(lambda v: v.bent, 1, 1)(a), dtype=float) for a in entry]
     bounded = tape.largest < 1e6 and all(np.abs(c).max(initial=0.0) < 1e6 for c in cotangents)
     return Derived([[taped.val(number) for number in r] for r in results], tuple(tape.path), bounded, tape.tie,
-                   rounding, cotangents, seeds)
+                   rounding, cotangents, seeds, list(directions), bent)
 
 
 def _rounding(tape: taped.Tape, number: Any) -> float:
