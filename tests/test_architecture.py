@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "frontend": {"core", "staging", "ad"},
     "backends": {"core"},
 }
-SEE_ALL = {"", "api", "check", "cli", "derivatives", "dev", "fronts", "known", "pipeline", "specialization", "__main__"}
+SEE_ALL = {"", "api", "check", "cli", "commands", "derivatives", "dev", "fronts", "known", "pipeline", "specialization",
+           "__main__"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
