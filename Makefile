@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3.11 python3; do $$python -c "" 2>/dev/nul
 ARGS =
 N = 10000
 
-CHORES = demo test lint bench fuzz setup
+CHORES = demo test lint bench bench-gradients fuzz setup
 .PHONY: help $(CHORES)
 
 help $(CHORES):

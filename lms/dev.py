@@ -47,6 +47,7 @@ CHORES = {
     "lint": Chore("check style with ruff, types with mypy and pyright", "lint",
                   (("-m", "ruff", "check"), ("-m", "mypy"), ("-m", "pyright"))),
     "bench": Chore("measure, beside Numba and JAX", "bench", (("-m", "benchmarks"),)),
+    "bench-gradients": Chore("measure gradients, beside JAX, PyTorch and C", "bench", (("-m", "benchmarks", "gradients"),)),
     "fuzz": Chore("try N=10000 generated programs", runs=(("-m", "pytest", "tests/fuzz", "-m", "fuzz"),)),
     "setup": Chore("only bring .venv up to date"),
     "help": Chore("say this"),
@@ -61,7 +62,7 @@ def main(words: list[str]) -> int:
         return 2
     if name not in CHORES or name == "help":
         for each, chore in CHORES.items():
-            print(f"make {each:7} {chore.help}")
+            print(f"make {each:15} {chore.help}")
         return 0 if name == "help" else 2
     for variable in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX"):
         os.environ.pop(variable, None)  # they would lead out of .venv
