@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,14 +46,14 @@ def check_grads(f: Callable[..., Any], args: Sequence[Any], order: int = 2, mode
             return derivatives.jvp(f, xs, direction)[1]
 
         slope.__name__ = f"the derivative of {name}"
-        check_grads(_with_signature_of(f, slope), args, order - 1, modes, 10 * tolerance, eps, seed + 1)
+        check_grads(_with_signature_of(f, slope, args), args, order - 1, modes, 10 * tolerance, eps, seed + 1)
 
 
-def _with_signature_of(f: Callable[..., Any], slope: Callable[..., Any]) -> Callable[..., Any]:
-    """The derivative as a function of the same parameters."""
-    import inspect
-
-    slope.__signature__ = inspect.signature(getattr(f, "unstaged", f))  # type: ignore[attr-defined]  # how functions state theirs
+def _with_signature_of(f: Callable[..., Any], slope: Callable[..., Any], args: Sequence[Any]) -> Callable[..., Any]:
+    """The derivative as a function of the parameters that these arguments fill."""
+    signature = inspect.signature(getattr(f, "unstaged", f))
+    filled = [signature.parameters[name] for name in signature.bind(*args).arguments]
+    slope.__signature__ = signature.replace(parameters=filled)  # type: ignore[attr-defined]  # how functions state theirs
     return slope
 
 

@@ -72,6 +72,31 @@ def test_several_arguments_by_number_and_name() -> None:
     assert lms.value_and_grad(f, -1)(3.0, 2.0) == (18.0, 9.0)
 
 
+def test_defaults_and_any_number_of_arguments() -> None:
+    """Tangents and cotangents stand beside what is passed by position; what `*xs` takes has a number for each part."""
+    def f(x, n=3, *, k=2.0):
+        return k * x**n
+
+    def g(*xs):
+        return xs[0] * xs[1]
+
+    assert lms.jvp(f, (2.0,), (1.0,)) == (16.0, 24.0)
+    assert lms.vjp(f, 2.0)[1](1.0) == (24.0,)
+    assert lms.hvp(f, (2.0,), (1.0,)) == 24.0
+    assert lms.grad(f, "k")(2.0) == 8.0
+    assert lms.jvp(g, (2.0, 5.0), (1.0, 0.0)) == (10.0, 5.0)
+    assert lms.vjp(g, 2.0, 5.0)[1](1.0) == (5.0, 2.0)
+    assert lms.grad(g)(2.0, 5.0) == 5.0
+    assert lms.grad(g, (1, -2))(2.0, 5.0) == (2.0, 5.0)
+    assert lms.grad(g, "xs")(2.0, 5.0) == (5.0, 2.0)
+    assert lms.hvp(g, (2.0, 5.0), (1.0, 0.0)) == (0.0, 1.0)
+    assert lms.stage(lambda x: lms.jvp(f, (x,), (1.0,))[1] + lms.vjp(g, x, x)[1](1.0)[0])(2.0) == 26.0
+    lms.check_grads(f, (2.0,))
+    lms.check_grads(g, (2.0, 5.0))
+    with pytest.raises(lms.StagingError, match="jvp of g: 1 primals and 2 tangents"):
+        lms.jvp(g, (2.0,), (1.0, 1.0))
+
+
 def test_something_else_beside_the_value() -> None:
     def f(x):
         return x * x, {"twice": 2.0 * x, "count": 3}
