@@ -94,8 +94,8 @@ def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> 
 def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """The derivative of the gradient of `f` in the direction `tangents`: of all arguments, None beside what is no float."""
 
-    def gradient(*args: Any) -> Any:
-        call, signature = prepare(f, args, {})
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        call, signature = prepare(f, args, kwargs)
         selected = leading(call, signature, len(primals))
         _, gradients = pull(call, [k for s in selected for k in s.positions], _seed_one(call, signature, has_aux=False))
         rest = iter(gradients)
@@ -170,16 +170,21 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     call, signature = prepare(f, tuple(primals), {})
     selected = leading(call, signature, len(primals))
     wrt = [k for s in selected for k in s.positions]
-    directions = _directions(call, signature, selected, tangents)
+    require_beside(signature, primals, tangents)
+    directions = _directions(call, selected, tangents)
     out = current().emit(p.control.jvp, *call.operands, *directions, callee=call.function.name, wrt=tuple(wrt), types=call.types)
     n = len(call.types)
     return call.rebuild(out[:n]), _tangent(call.result, iter(out[n:]))
 
 
-def _directions(call: Call, signature: Signature, selected: Sequence[Selected], tangents: Sequence[Any]) -> list[Value]:
-    if len(tangents) != len(selected):
-        raise StagingTypeError(f"{signature.name} is given {len(selected)} arguments and {len(tangents)} tangents", here(),
+def require_beside(signature: Signature, primals: Sequence[Any], tangents: Sequence[Any]) -> None:
+    """Raises `StagingTypeError` unless there are as many tangents as primals."""
+    if len(tangents) != len(primals):
+        raise StagingTypeError(f"{signature.name} is given {len(primals)} arguments and {len(tangents)} tangents", here(),
                                fix="give a tangent for every argument, None for what is no float")
+
+
+def _directions(call: Call, selected: Sequence[Selected], tangents: Sequence[Any]) -> list[Value]:
     out: list[Value] = []
     for s, tangent in zip(selected, tangents, strict=True):
         for x, k in zip(_float_leaves(s.spec, tangent), s.positions, strict=True):
@@ -278,4 +283,4 @@ def like(spec: Any, rest: Any) -> Any:
     return None
 
 
-__all__ = ["grad", "hvp", "jvp", "value_and_grad", "vjp"]
+__all__ = ["grad", "hvp", "jvp", "require_beside", "value_and_grad", "vjp"]

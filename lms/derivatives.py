@@ -105,6 +105,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     """
     if staging():
         return ad.jvp(f, primals, tangents)
+    ad.require_beside(as_staged(f).signature, primals, tangents)
     return _forward(as_staged(f), tuple(primals))(*primals, *tangents)  # type: ignore[no-any-return]  # a pair
 
 
@@ -117,6 +118,7 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     """
     if staging():
         return ad.hvp(f, primals, tangents)
+    ad.require_beside(as_staged(f).signature, primals, tangents)
     return _forward(as_staged(f), tuple(primals), ad.hvp)(*primals, *tangents)
 
 
