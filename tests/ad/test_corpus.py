@@ -11,7 +11,10 @@ import lms
 from tests.ad import corpus
 from tests.ad.corpus import NAMES, Entry
 
+SAMPLE = {"bouncing_ball", "dijkstra", "heat", "stack_machine"}  # of those that take longer: a `while`, tables, stores, jumps
+
 program = pytest.mark.parametrize("name", NAMES)
+sampled = pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow(sample=n in SAMPLE)) for n in NAMES])
 
 
 @functools.cache
@@ -44,7 +47,7 @@ def test_gradient(name: str) -> None:
     close(gradient, forward, 1e-9)
 
 
-@program
+@sampled
 def test_second_derivative(name: str) -> None:
     """The Hessian times a direction, forward over reverse, against differences of the gradient."""
     e = entry(name)
