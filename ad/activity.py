@@ -17,7 +17,7 @@ _s = p.scalar
 
 # Operations whose derivative is zero wherever it exists, or is declared to be.
 INERT = frozenset({_s.stop_gradient, _s.sign, _s.floor, _s.ceil, _s.trunc, _s.rint, _s.floordiv,
-                   p.array.empty, p.array.iota, p.array.const, p.array.argmax, p.array.argmin})
+                   p.array.empty, p.array.iota, p.array.const, p.array.argmax, p.array.argmin, p.linalg.lu})
 
 
 @dataclass(slots=True)

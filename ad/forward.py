@@ -21,6 +21,7 @@ from .activity import INERT, Activities, Activity
 from .continuations import RULES, resume, start
 from .memory import overwritten
 from .rules.apply import full
+from .rules.linalg import TANGENTS
 from .shadows import tangent_of, with_tangent
 from .tangents import field_of_tangent, tangent_type, zero
 
@@ -166,6 +167,11 @@ class _Forward(Replay):
             assert isinstance(t, SumType)
             field = field_of_tangent(t, attrs["tag"], attrs["field"])
             self.dots[node.result] = self.builder.emit1(op, self.dots[node.operands[0]], **{**attrs, "field": field})
+        elif op in TANGENTS:
+            super().node(node)
+            dots = tuple(Rep(self.dots[v]) if v in self.dots else None for v in node.operands)
+            found = TANGENTS[op](tuple(map(Rep, self.values(node.results))), tuple(map(Rep, operands)), dots, **attrs)
+            self.dots.update((v, d.value) for v, d in zip(node.results, found, strict=True))
         else:
             self._by_rule(node, operands, attrs)
 

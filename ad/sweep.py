@@ -6,7 +6,7 @@ A frame is a generator with one `yield`: it runs a rule, or it is one of those i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lms.core import primitives as p
 from lms.core.builder import Replay
@@ -159,19 +159,20 @@ class Sweep(Replay):
         dz = bar.take(node.result) if node.results else None
         if node.results and dz is None:
             return
-        self._resume(node, steps, dz, rest, bar)
+        self._resume(node, steps, None if dz is None else Rep(dz), rest, bar)
 
     def _rule(self, node: Node) -> Halves:
         """Run the rule of an operation on values."""
         steps, primal = self._start(node, RULES[node.op], node.operands)
-        self.bind(node.results, (self._result(node.result, primal.value),))
+        made = primal if isinstance(primal, tuple) else (primal,)
+        self.bind(node.results, tuple(self._result(v, x.value) for v, x in zip(node.results, made, strict=True)))
         bar = yield
-        dz = bar.take(node.result)
-        if dz is not None:
-            self._resume(node, steps, dz, node.operands, bar)
+        found = [None if (d := bar.take(v)) is None else Rep(d) for v in node.results]
+        if any(d is not None for d in found):
+            self._resume(node, steps, tuple(found) if isinstance(primal, tuple) else found[0], node.operands, bar)
 
-    def _start(self, node: Node, rule: Rule, operands: Sequence[Value], *first: Rep) -> tuple[Steps, Rep]:
-        """Run a rule's forward half on operands whose contents stay."""
+    def _start(self, node: Node, rule: Rule, operands: Sequence[Value], *first: Rep) -> tuple[Steps, Any]:
+        """Run a rule's forward half on operands whose contents stay; give the primal, a tuple where it has several results."""
         copies = len(self.snapshots)
         steady = [Rep(self.steady_copy(v)) for v in operands]
         before = len(self.builder.block.nodes)
@@ -179,7 +180,7 @@ class Sweep(Replay):
         fast = attrs.pop("fast", False)
         steps = rule(*first, *steady, **attrs)
         primal = start(steps, node.op.name, node.span)
-        if fast and primal is not None and any(isinstance(v.type, ArrayType) for v in operands):
+        if fast and isinstance(primal, Rep) and any(isinstance(v.type, ArrayType) for v in operands):
             # numbers may share their node with strict arithmetic of the user's: they stay strict
             assert primal.value.node is not None
             primal.value.node.attrs["fast"] = True
@@ -187,9 +188,9 @@ class Sweep(Replay):
         self.snapshots[copies:] = [(copied, mine) for copied, _ in self.snapshots[copies:]]
         return steps, primal
 
-    def _resume(self, node: Node, steps: Steps, dz: Value | None, operands: Sequence[Value], bar: Cotangents) -> None:
+    def _resume(self, node: Node, steps: Steps, dz: Any, operands: Sequence[Value], bar: Cotangents) -> None:
         """Run a rule's backward half, and hand out what it gives."""
-        found = resume(steps, None if dz is None else Rep(dz), len(operands), node.op.name, node.span)
+        found = resume(steps, dz, len(operands), node.op.name, node.span)
         for v, d in zip(operands, found, strict=True):
             bar.add(v, None if d is None else d.value)
 

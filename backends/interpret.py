@@ -87,6 +87,8 @@ def _plain(node: Node, operands: tuple[Any, ...]) -> tuple[Any, ...]:
         raise located(e, node.span) from e
     if not node.results:
         return ()
+    if len(node.results) > 1:
+        return tuple(settle(x, v.type) for x, v in zip(out, node.results, strict=True))
     return (out if node.op.effect.view is not None else settle(out, node.result.type),)
 
 

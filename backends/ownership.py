@@ -18,7 +18,8 @@ from lms.core.types import ArrayType, Scalar, SumType, Type
 _VIEWS = (p.array.view, p.array.transpose, p.array.reshape)
 Borrowing = dict[str, frozenset[int]]
 _LOCAL = {p.array.load: (0,), p.array.store: (0,), p.array.accumulate: (0,), p.array.dim: (0,),
-          p.array.contract_into: (0, 1, 2), p.array.argsort_into: (0, 1), **dict.fromkeys(_VIEWS, (0,))}
+          p.array.contract_into: (0, 1, 2), p.array.argsort_into: (0, 1), **dict.fromkeys(_VIEWS, (0,)),
+          **dict.fromkeys(p.linalg.LAPACK, (0, 1, 2, 3))}
 SMALL = 4096      # bytes of an array that needs no block of its own
 STACK = 65536     # bytes of small arrays that a function keeps on its stack
 ARENA = 16 << 20  # and in one block beyond

@@ -14,6 +14,7 @@ from lms.core.effects import NO_ACCESS, Access, Effects
 from lms.core.ir import Block, Function, Node, Value, free_values, walk
 from lms.core.types import ArrayType, SumType, f64, i64
 
+from . import python_linalg
 from . import python_ops as ops
 from .python_ops import ARRAYS, TERNARY, Expr, constant, join, strong
 from .python_statements import STATEMENTS, only_assigned
@@ -217,7 +218,7 @@ class FunctionWriter:
             self.bound[node.result] = constant(node.attrs["value"], node.attrs["type"])
         elif node.op is p.array.broadcast and node.operands[0] in self.bound and self.loose(node):
             self.bound[node.result] = ops.spread(node, self.bound[node.operands[0]])
-        elif (write := STATEMENTS.get(node.op.name)) is not None:
+        elif (write := STATEMENTS.get(node.op.name) or python_linalg.STATEMENTS.get(node.op.name)) is not None:
             write(self, node)
         else:
             self.offer(node, self.expression(node))
@@ -239,8 +240,8 @@ class FunctionWriter:
             assert isinstance(t, SumType)
             field, _ = t.constructors[node.attrs["tag"]].fields[node.attrs["field"]]
             return join(f"{parts[0].at(ops.ATOM)}.{field}", parts)
-        if name in ARRAYS:
-            return ARRAYS[name](node, parts)
+        if (word := ARRAYS.get(name) or python_linalg.ARRAYS.get(name)) is not None:
+            return word(node, parts)
         return ops.elementwise(node, parts)
 
     def loose(self, node: Node) -> bool:

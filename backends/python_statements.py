@@ -65,7 +65,8 @@ def check(w: FunctionWriter, node: Node) -> None:
         effect(w, node, f"if {ok.text.replace(symbol, flip[symbol])}:", ok, *parts)
     else:
         effect(w, node, f"if not {ok.at(ops.NOT)}:", ok, *parts)
-    w.write(f"    raise {node.attrs['error']}({said})")
+    error = node.attrs["error"]
+    w.write(f"    raise {'np.linalg.' if error == 'LinAlgError' else ''}{error}({said})")
 
 
 def print_(w: FunctionWriter, node: Node) -> None:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lms.core.errors import SpecializationWarning, StagingError
-from lms.staging import ops, random
+from lms.staging import linalg, ops, random
 from lms.staging.annotations import dims
 from lms.staging.calls import print_now, py_call
 from lms.staging.control import cond
@@ -49,7 +49,7 @@ else:
 __all__ = [
     "Array", "Mut", "Rep", "Specialization", "SpecializationWarning", "Staged", "StagingError", "Static", "bool_",
     "c128", "c64", "check_grads", "check_pure", "cond", "derivative", "dims", "explain", "f32", "f64", "fori_loop",
-    "grad", "hessian", "hvp", "i16", "i32", "i64", "i8", "jacobian", "jvp", "print_now", "py_call", "random", "range",
+    "grad", "hessian", "hvp", "i16", "i32", "i64", "i8", "jacobian", "jvp", "linalg", "print_now", "py_call", "random", "range",
     "stage", "u16", "u32", "u64", "u8", "unroll", "unstaged", "value_and_grad", "vjp", "while_loop",
 ]
 __all__ += ops.__all__

@@ -78,7 +78,8 @@ def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
     """`np.f(...)` for functions that are not ufuncs."""
     staged = STAGED.find(function)
     if staged is None:
-        unsupported(f"np.{getattr(function, '__name__', function)}")
+        module = "np.linalg" if getattr(function, "__module__", "") == "numpy.linalg" else "np"
+        unsupported(f"{module}.{getattr(function, '__name__', function)}")
     return call_entry(function, staged, args, {k: v for k, v in kwargs.items() if v is not None and v is not np._NoValue})
 
 

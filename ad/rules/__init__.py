@@ -6,7 +6,7 @@ from lms.core import primitives as p
 from lms.core.primitives import Primitive
 
 from ..continuations import RULES
-from . import array, memory, product, scalar
+from . import array, linalg, memory, product, scalar
 from .memory import MEMORY
 
 _s, _a = p.scalar, p.array
@@ -22,8 +22,10 @@ NONE: dict[Primitive, str] = {
     **dict.fromkeys((p.control.check, p.control.print_), "it has no result"),
     **dict.fromkeys((_s.real, _s.imag, _s.conj, _s.complex_), "derivatives of complex numbers are not supported"),
     _s.stop_gradient: "it is there to have none",
+    p.linalg.lu: "what is computed with the factors is differentiated by the matrix itself",
+    **dict.fromkeys(p.linalg.LAPACK, "lowering makes it, after differentiation"),
     _s.trigamma: "the polygamma function of order 2 is no primitive",
     p.control.py_call: "Python's code is not seen",
 }
 
-__all__ = ["MEMORY", "NONE", "RULES", "array", "memory", "product", "scalar"]
+__all__ = ["MEMORY", "NONE", "RULES", "array", "linalg", "memory", "product", "scalar"]

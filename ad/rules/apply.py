@@ -28,6 +28,14 @@ def emit(op: Primitive, *operands: Any, **attrs: Any) -> Any:
     return Rep(out[0]) if out else None
 
 
+def several(op: Primitive, *operands: Any, **attrs: Any) -> tuple[Any, ...]:
+    """As `emit`, of an operation with more than one result."""
+    if not any(isinstance(x, Rep) for x in operands):
+        assert op.eager is not None
+        return tuple(op.eager(*operands, **attrs))
+    return tuple(map(Rep, current().emit(op, *(lift_value(x) for x in operands), **attrs)))
+
+
 def function(op: Primitive) -> Callable[..., Any]:
     """An elementwise operation as a function. Literals take the type of the staged operands; shapes must agree already."""
 

@@ -160,7 +160,7 @@ def poll(w: Writer, span: Span | None) -> None:
 def _heavy(b: Block) -> bool:
     """Whether a loop's body holds a loop or a call, so that it is no innermost loop."""
     return any(node.op in (p.control.for_, p.control.while_, p.control.call, p.array.contract_into, p.array.argsort_into,
-                           p.control.print_, p.control.py_call) for node in walk(b))
+                           p.control.print_, p.control.py_call, *p.linalg.LAPACK) for node in walk(b))
 
 
 def _long(b: Block) -> bool:

@@ -1,7 +1,8 @@
 """From a lowered program to LLVM text.
 
 `emit_module` writes every function, `lms_main` that enters them, and the parts of the runtime they need. The rules for
-operations register themselves in `writer.RULES`: see `scalar`, `arrays`, `records`, `control`, `contraction` and `sorting`.
+operations register themselves in `writer.RULES`: see `scalar`, `arrays`, `records`, `control`, `contraction`,
+`lapack` and `sorting`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from lms.core.types import ArrayType, SumType
 
 from ..cycles import cycles
 from ..ownership import borrowing
-from . import arrays, complexes, contraction, control, memory, records, recursion, scalar, sorting, vecmath
+from . import arrays, complexes, contraction, control, lapack, memory, records, recursion, scalar, sorting, vecmath
 from .abi import CALLBACKS, Module, offsets
 from .aliases import Aliases, Scopes
 from .debug import DebugInfo
@@ -27,7 +28,7 @@ from .writer import RULES, ModuleWriter, Options, Writer, quoted, returned
 __all__ = ["Options", "emit", "emit_module"]
 LONG = 400  # lines of an entry without loops from which on it is not improved
 MANY = 48  # places that use blocks of memory, from which on that is called instead of inlined
-_LONG = ("for", "while", "contract_into", "argsort_into", "print", "py_call")
+_LONG = ("for", "while", "contract_into", "argsort_into", "print", "py_call", *(op.name for op in p.linalg.LAPACK))
 
 
 def emit(program: Program, **options: Any) -> str:
@@ -195,4 +196,4 @@ def _main(module: ModuleWriter, scopes: Scopes) -> str:
                       "  %status = call i32 @lms_inner(ptr %ctx, ptr %args, ptr %results)\n  ret i32 %status\n}"])
 
 
-_ = (complexes, contraction, scalar, sorting)  # imported for the rules they register
+_ = (complexes, contraction, lapack, scalar, sorting)  # imported for the rules they register

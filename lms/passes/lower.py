@@ -300,7 +300,7 @@ class Lower:
     name: ClassVar[str] = "lower"
 
     def run(self, program: Program) -> Program:
-        from . import contractions, lower_array, lower_gather, lower_reduce  # noqa: F401  # they fill the tables
+        from . import contractions, lower_array, lower_gather, lower_linalg, lower_reduce  # noqa: F401  # they fill the tables
 
         effects = Effects(program)
         out = Program(entry=program.entry)

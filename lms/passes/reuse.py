@@ -20,7 +20,7 @@ from .rewrite import LARGEST, adopt
 a, c = p.array, p.control
 
 DIRECT = {a.load, a.store, a.accumulate}
-WHOLE = {a.dim, a.contract_into, a.argsort_into}  # use an array without giving it another name
+WHOLE = {a.dim, a.contract_into, a.argsort_into, *p.linalg.LAPACK}  # use an array without giving it another name
 
 
 class _Hoisting:

@@ -8,6 +8,7 @@ import pytest
 
 from lms.backends import interpret
 from lms.backends.python import compile, emit
+from lms.core import primitives as p
 from lms.core.ir import Program
 from lms.core.parse_text import parse_program
 from lms.core.primitives.record import Record
@@ -48,7 +49,8 @@ def test_samples_give_the_interpreters_bits(sample: Sample) -> None:
 
 @pytest.mark.parametrize("row", rows(), ids=str)
 def test_every_primitive_agrees_with_the_interpreter(row: Row) -> None:
-    agree(row.program(), row.fresh())
+    by_lapack = row.op in vars(p.linalg).values()  # which may be called in another way
+    agree(row.program(), row.fresh(), 1e-13 if by_lapack else 0.0)
 
 
 @pytest.mark.parametrize("name", [

@@ -18,4 +18,5 @@ def test_meaning_and_type_agree(row: Row) -> None:
     if not types:
         assert out is None
     else:
-        assert shaped_as(out, types[0]), f"{out!r} is not {types[0]}"
+        for value, t in zip(out if isinstance(out, tuple) else (out,), types, strict=True):
+            assert shaped_as(value, t), f"{value!r} is not {t}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.linalg
 from scipy import special
 
 import lms
@@ -35,7 +36,7 @@ def held(module, prefix: str = "") -> set[str]:
     return found - REFUSED
 
 
-@pytest.mark.parametrize("section, module", [("math", math), ("scipy.special", special)])
+@pytest.mark.parametrize("section, module", [("math", math), ("scipy.special", special), ("scipy.linalg", scipy.linalg)])
 def test_functions(section, module):
     assert listed(section) == held(module)
 
@@ -51,4 +52,5 @@ def test_methods_and_our_own_names():
     of_arrays = {"dtype", "ndim", "shape", "size", *_ATTRIBUTES, *_METHODS} - {"tolist", "append"}
     assert listed("Attributes and methods of arrays") == of_arrays
     assert listed("lms") == set(lms.ops.__all__)
+    assert listed("lms.linalg") == set(lms.linalg.__all__)
     assert all(getattr(lms, name).__doc__ for name in lms.ops.__all__)

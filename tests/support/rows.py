@@ -9,7 +9,7 @@ import numpy as np
 
 from lms.core.errors import LmsError
 from lms.core.ir import Program, Value
-from lms.core.primitives import PRIMITIVES, Primitive
+from lms.core.primitives import PRIMITIVES, Primitive, linalg
 from lms.core.primitives.record import Record
 from lms.core.types import SCALARS, ArrayType, Scalar, SumType, Type, bool_, f64, fresh_symbol, i64, scalar_of
 
@@ -98,6 +98,12 @@ def _i(*values: int) -> tuple[Any, ...]:
 X = np.array([0.5, -1.5, 2.0])
 M = np.arange(6.0).reshape(2, 3)
 IDX = np.array([2, 0])
+SQUARE = np.array([[0.5, 2.0, -1.0], [1.5, -0.5, 0.3], [0.7, 1.1, 2.5]])
+STACK = np.stack([SQUARE, SQUARE.T + np.eye(3)])
+SYMMETRIC = SQUARE @ SQUARE.T + np.diag([1.0, 2.0, 3.0])
+TALL = SQUARE[:, :2].copy()
+SYSTEMS = (SQUARE, M.T.copy()), (STACK, STACK[:, :, :1].copy())
+FACTORS: Any = linalg.lu.eager
 LEAF = Record(TREE, 0, (np.float64(1.5),))
 
 
@@ -147,6 +153,23 @@ ROWS: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "argsort": [((X,), {"axis": 0}), ((-M,), {"axis": 1})],
     "argsort_into": [((np.zeros(3, np.int64), X), {})],
     "nonzero": [((X > 0,), {"dims": (2,)})],
+    "lu": [((SQUARE,), {}), ((STACK,), {})],
+    "solve": [((a, *FACTORS(a), b), {"transposed": t}) for a, b in SYSTEMS
+              for t in (False, True)],
+    **{name: [((a, *FACTORS(a)), {}) for a in (SQUARE, STACK)] for name in ("det", "logdet")},
+    "triangular": [((a, b), {"lower": lower, "transposed": t, "unit": t}) for a, b in SYSTEMS
+                   for t in (False, True) for lower in (False, True)],
+    "cholesky": [((SYMMETRIC,), {}), ((SYMMETRIC * np.array([1.0, 2.0]).reshape(2, 1, 1),), {})],
+    "eigh": [((SYMMETRIC,), {}), ((SYMMETRIC * np.array([1.0, 2.0]).reshape(2, 1, 1),), {})],
+    "svd": [((a, *_i(min(a.shape[-2:]))), {"dims": (min(a.shape[-2:]),), "full": full}) for a, full in (
+        (TALL, False), (TALL.T.copy(), False), (SQUARE, True), (STACK, False))],
+    "qr": [((a, *_i(min(a.shape[-2:]))), {"dims": (min(a.shape[-2:]),)}) for a in (TALL, SQUARE, STACK)],
+    "lu_into": [((np.zeros((3, 3)), np.zeros(3, np.int64), SQUARE.T.copy()), {})],
+    "triangular_into": [((np.zeros((3, 2)), M.T.copy(), SQUARE), {"lower": True, "transposed": False, "unit": False})],
+    "cholesky_into": [((np.zeros((3, 3)), SYMMETRIC), {})],
+    "eigh_into": [((np.zeros(3), np.zeros((3, 3)), SYMMETRIC), {})],
+    "svd_into": [((np.zeros((2, 3)), np.zeros(2), np.zeros((2, 2)), TALL.T.copy()), {"full": False})],
+    "qr_into": [((np.zeros((3, 2)), np.zeros((2, 2)), TALL), {})],
     "construct": [((np.float64(2.0),), {"type": TREE, "tag": 0}), ((LEAF, LEAF), {"type": TREE, "tag": 1}),
                   ((), {"type": BAG, "tag": 0})],
     "tag": [((LEAF,), {})],

@@ -1,6 +1,6 @@
 """What the language can do: a closed table of operations, one row each."""
 
-from . import array, control, record, scalar
+from . import array, control, linalg, record, scalar
 from .table import PRIMITIVES, PURE, Effect, Primitive, row
 
-__all__ = ["PRIMITIVES", "PURE", "Effect", "Primitive", "array", "control", "record", "row", "scalar"]
+__all__ = ["PRIMITIVES", "PURE", "Effect", "Primitive", "array", "control", "linalg", "record", "row", "scalar"]

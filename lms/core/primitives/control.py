@@ -51,7 +51,8 @@ def _check(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
 ERRORS: dict[str, type[Exception]] = {
     e.__name__: e for e in (AssertionError, IndexError, ValueError, ZeroDivisionError, OverflowError, RuntimeError,
                             ArithmeticError, TypeError, KeyError, RecursionError, MemoryError, UnboundLocalError,
-                            StopIteration, Exception, FloatingPointError, NotImplementedError, LookupError)
+                            StopIteration, Exception, FloatingPointError, NotImplementedError, LookupError,
+                            np.linalg.LinAlgError)
 }
 
 

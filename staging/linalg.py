@@ -1,0 +1,383 @@
+"""Linear algebra under the names of NumPy and SciPy: `np.linalg.solve`, `scipy.linalg.cho_factor`, ...
+
+Matrices stand in the last two axes, and axes before those are stacks, as in NumPy. Elements are `f32` or `f64`; ints become
+`f64`. What has no answer raises `np.linalg.LinAlgError` when the program runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from lms.core import primitives as p
+from lms.core.builder import current
+from lms.core.errors import ShapeError, StagingTypeError, here
+from lms.core.ir import Value
+from lms.core.lazy import Library
+from lms.core.types import Scalar, Size
+
+from . import arrays
+from . import elementary as el
+from .creation import asarray, iota
+from .elementwise import admit, check
+from .joins import promote
+from .rep import Rep, convert
+from .shapes import array_type, broadcast_to, rename, require_equal, shown, size_value
+from .table import stages
+
+_la = p.linalg
+_scipy = Library("scipy.linalg")
+
+
+# ------------------------------------------------------------------------------------------------ operands
+
+
+def _kind(name: str, *xs: Rep) -> Scalar:
+    kind = admit(promote(*xs), "fc")
+    if kind.is_complex:
+        raise StagingTypeError(f"{name}: linear algebra of complex numbers is not supported", here(),
+                               fix="write real and imaginary parts as the blocks of a real matrix, or use `lms.py_call`")
+    return kind
+
+
+def _matrix(x: Any, name: str, kind: Scalar | None = None) -> Value:
+    x = asarray(x)
+    if x.ndim < 2:
+        raise StagingTypeError(f"{name}: expected a matrix, found {x.type}", here())
+    return convert(x.value, kind or _kind(name, x))
+
+
+def _square(x: Any, name: str, kind: Scalar | None = None) -> Value:
+    v = _matrix(x, name, kind)
+    t = array_type(v)
+    rows, columns = t.dims[-2:]
+    if isinstance(rows, int) and isinstance(columns, int) and rows != columns:
+        raise ShapeError(f"{name}: expected a square matrix, found {shown(v)}", here())
+    require_equal(v, t.rank - 2, v, t.rank - 1, f"{name} takes square matrices")
+    return rename(v, (*t.dims[:-1], rows))
+
+
+def _pair(a: Any, b: Any, name: str) -> tuple[Value, Value, bool]:
+    """A matrix and a right side, stacked alike; and whether that was a vector. Their numbers of rows agree."""
+    a, b = asarray(a), asarray(b)
+    kind = _kind(name, a, b)
+    left, right = _square(a, name, kind), convert(b.value, kind)
+    if b.ndim == 0:
+        raise StagingTypeError(f"{name}: expected a vector or a matrix, found {b.type}", here())
+    vector = b.ndim == 1
+    if vector:
+        right = Rep(right)[:, None].value
+    require_equal(left, array_type(left).rank - 1, right, array_type(right).rank - 2, f"{name}: rows do not fit")
+    t = array_type(right)
+    right = rename(right, (*t.dims[:-2], array_type(left).dims[-1], t.dims[-1]))
+    left, right = _stacked([left, right], name)
+    return left, right, vector
+
+
+def _stacked(values: Sequence[Value], name: str) -> list[Value]:
+    """Matrices with the same axes before their own."""
+    lead: list[tuple[Size, Value]] = []  # from the last axis on: a size, and its value
+    for v in values:
+        dims = array_type(v).dims[:-2]
+        for k, d in enumerate(reversed(dims)):
+            found = d, size_value(d, v, len(dims) - 1 - k)
+            if k == len(lead):
+                lead.append(found)
+            elif lead[k][0] == 1:
+                lead[k] = found
+    out = []
+    for v in values:
+        t = array_type(v)
+        dims = (*(d for d, _ in reversed(lead)), *t.dims[-2:])
+        own = [size_value(d, v, t.rank - 2 + k) for k, d in enumerate(t.dims[-2:])]
+        out.append(v if t.dims == dims else broadcast_to(v, [*(n for _, n in reversed(lead)), *own], dims, name))
+    return out
+
+
+def _emit(op: p.Primitive, *operands: Value, **attrs: Any) -> list[Rep]:
+    return list(map(Rep, current().emit(op, *operands, **attrs)))
+
+
+def _transposed(v: Value) -> Value:
+    rank = array_type(v).rank
+    return current().emit1(p.array.transpose, v, perm=(*range(rank - 2), rank - 1, rank - 2))
+
+
+def _shorter(v: Value) -> tuple[Value, Size]:
+    """The smaller of a matrix's sizes."""
+    t = array_type(v)
+    rows, columns = (Rep(size_value(d, v, t.rank - 2 + k)) for k, d in enumerate(t.dims[-2:]))
+    if rows.value is columns.value:
+        return rows.value, t.dims[-1]
+    n = el.minimum(rows, columns).value
+    known = [d for d in t.dims[-2:] if isinstance(d, int)]
+    return (current().const(min(known)), min(known)) if len(known) == 2 else (n, current().size_of(n, "k"))
+
+
+def _demand(x: Rep, message: str) -> None:
+    """Raise `LinAlgError`, later, where a factorisation has left NaN."""
+    check(el.logical_not(arrays.any(el.isnan(x))), "LinAlgError", message)
+
+
+# ------------------------------------------------------------------------------------------------- solving
+
+
+def _factors(a: Value, regular: bool = True) -> tuple[Value, Value]:
+    """The factors of a matrix, and its pivots. Raises `LinAlgError`, later, where it is singular."""
+    f, pivots = _emit(_la.lu, a)
+    if regular:
+        check(el.not_equal(_diagonal(f), 0.0), "LinAlgError", "Singular matrix")
+    return f.value, pivots.value
+
+
+def _diagonal(x: Rep) -> Rep:
+    """The diagonals of a stack of square matrices, as columns."""
+    b, t = current(), array_type(x.value)
+    place = b.emit1(p.array.broadcast, iota(x.shape[-1]).value, *b.dims(x.value)[:-1], b.const(1),
+                    dims=(*t.dims[:-1], 1), axes=(t.rank - 2,))
+    return Rep(b.emit1(p.array.take_along, x.value, place, axis=t.rank - 1))
+
+
+def _solved(x: Rep, vector: bool) -> Rep:
+    if not vector:
+        return x
+    b, t = current(), array_type(x.value)
+    return Rep(b.emit1(p.array.reshape, x.value, *b.dims(x.value)[:-1], dims=t.dims[:-1]))
+
+
+@stages(np.linalg.solve)
+def solve(a: Any, b: Any) -> Any:
+    """The `x` with `a @ x == b`, of a square matrix and a vector or matrix (of stacks of them, one by one).
+
+    Raises `LinAlgError` for a singular matrix. The factors of `a` are used again by derivatives of every order.
+    """
+    left, right, vector = _pair(a, b, "solve")
+    f, pivots = _factors(left)
+    (x,) = _emit(_la.solve, left, f, pivots, right, transposed=False)
+    return _solved(x, vector)
+
+
+@stages(_scipy.solve)
+def _scipy_solve(a: Any, b: Any, lower: bool = False, overwrite_a: bool = False, overwrite_b: bool = False,
+                 check_finite: bool = True, assume_a: Any = None, transposed: bool = False) -> Any:
+    left, right, vector = _pair(a, b, "solve")
+    f, pivots = _factors(left)
+    (x,) = _emit(_la.solve, left, f, pivots, right, transposed=bool(transposed))
+    return _solved(x, vector)
+
+
+@stages(np.linalg.inv)
+def inv(a: Any) -> Any:
+    """The inverse of a square matrix. Raises `LinAlgError` for a singular one."""
+    v = _square(a, "inv")
+    f, pivots = _factors(v)
+    return _emit(_la.solve, v, f, pivots, _identity(v).value, transposed=False)[0]
+
+
+@stages(_scipy.inv)
+def _scipy_inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    return inv(a)
+
+
+def _identity(v: Value) -> Rep:
+    """Ones on the diagonal, in the shape of a stack of square matrices."""
+    i = iota(Rep(v).shape[-1])
+    one = el.astype(el.equal(i[:, None], i[None, :]), _element(v))
+    t = array_type(v)
+    return Rep(broadcast_to(rename(one.value, t.dims[-2:]), current().dims(v), t.dims, "eye"))
+
+
+def _element(v: Value) -> Scalar:
+    dtype = array_type(v).dtype
+    assert isinstance(dtype, Scalar)
+    return dtype
+
+
+@stages(_scipy.solve_triangular)
+def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False, overwrite_b: bool = False,
+                     check_finite: bool = True) -> Any:
+    """The `x` with `a @ x == b` (`a.T @ x == b` with `trans=1`), of a triangular matrix: what is on its other side is not read.
+
+    Raises `LinAlgError` for a zero on the diagonal.
+    """
+    left, right, vector = _pair(a, b, "solve_triangular")
+    if not unit_diagonal:
+        check(el.not_equal(_diagonal(Rep(left)), 0.0), "LinAlgError", "Singular matrix")
+    (x,) = _emit(_la.triangular, left, right, lower=bool(lower), transposed=trans in (1, 2, "T", "C"), unit=bool(unit_diagonal))
+    return _solved(x, vector)
+
+
+# ---------------------------------------------------------------------------------------------- determinants
+
+
+@cache
+def _classes() -> tuple[type, type, type, type]:
+    """NumPy's classes for results that have several parts."""
+    one = np.eye(1)
+    return type(np.linalg.slogdet(one)), type(np.linalg.eigh(one)), type(np.linalg.svd(one)), type(np.linalg.qr(one))
+
+
+@stages(np.linalg.det)
+def det(a: Any) -> Any:
+    """The determinant of a square matrix."""
+    v = _square(a, "det")
+    return _emit(_la.det, v, *_factors(v, regular=False))[0]
+
+
+@stages(_scipy.det)
+def _scipy_det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    return det(a)
+
+
+@stages(np.linalg.slogdet)
+def slogdet(a: Any) -> Any:
+    """The sign of the determinant, and the logarithm of its magnitude: 0 and -inf for a singular matrix."""
+    v = _square(a, "slogdet")
+    f, pivots = _factors(v, regular=False)
+    (log,) = _emit(_la.logdet, v, f, pivots)
+    moved = el.not_equal(Rep(pivots), iota(Rep(v).shape[-1]))
+    signs = el.multiply(_diagonal(el.sign(Rep(f)))[..., 0], el.where(moved, -1.0, 1.0))
+    return _classes()[0](el.stop_gradient(arrays.prod(signs, -1)), log)
+
+
+# -------------------------------------------------------------------------------------------- factorisations
+
+
+def _lower_factor(a: Any, lower: bool) -> Rep:
+    v = _square(a, "cholesky")
+    (low,) = _emit(_la.cholesky, v if lower else _transposed(v))
+    _demand(_diagonal(low), "Matrix is not positive definite")
+    return low
+
+
+@stages(np.linalg.cholesky)
+def cholesky(a: Any, *, upper: bool = False) -> Any:
+    """The lower triangular `l` with `l @ l.T == a`; with `upper`, `l.T`. What is above the diagonal of `a` is not read.
+
+    Raises `LinAlgError` for a matrix that is not positive definite.
+    """
+    low = _lower_factor(a, lower=not upper)
+    return Rep(_transposed(low.value)) if upper else low
+
+
+@stages(_scipy.cholesky)
+def _scipy_cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    return cholesky(a, upper=not lower)
+
+
+@stages(_scipy.cho_factor)
+def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """What `cho_solve` takes: the Cholesky factor of a positive definite matrix, and whether it is the lower one."""
+    return cholesky(a, upper=not lower), lower
+
+
+@stages(_scipy.cho_solve)
+def cho_solve(c_and_lower: Any, b: Any, overwrite_b: bool = False, check_finite: bool = True) -> Any:
+    """The `x` with `a @ x == b`, given what `cho_factor` has made of `a`."""
+    c, lower = c_and_lower
+    for trans in (0, 1) if lower else (1, 0):
+        b = solve_triangular(c, b, trans, lower)
+    return b
+
+
+def _symmetric(a: Any, uplo: str, name: str) -> tuple[Rep, Rep]:
+    v = _square(a, name)
+    if uplo.upper() not in ("L", "U"):
+        raise StagingTypeError(f"{name}: UPLO is 'L' or 'U', found {uplo!r}", here())
+    w, rows = _emit(_la.eigh, v if uplo.upper() == "L" else _transposed(v))
+    _demand(w, "Eigenvalues did not converge")
+    return w, rows
+
+
+@stages(np.linalg.eigh)
+def eigh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  # NumPy's name
+    """The eigenvalues of a symmetric matrix, from the least to the greatest, and its eigenvectors, as columns.
+
+    Only the lower half is read (the upper with `UPLO="U"`). Where eigenvalues are equal, the derivative of the vectors leaves
+    out how they turn among each other: it is right for what does not depend on the basis of that space.
+    """
+    w, rows = _symmetric(a, UPLO, "eigh")
+    return _classes()[1](w, Rep(_transposed(rows.value)))
+
+
+@stages(np.linalg.eigvalsh)
+def eigvalsh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  # NumPy's name
+    """The eigenvalues of a symmetric matrix, from the least to the greatest."""
+    return _symmetric(a, UPLO, "eigvalsh")[0]
+
+
+@stages(_scipy.eigh)
+def _scipy_eigh(a: Any, *, lower: bool = True, eigvals_only: bool = False, overwrite_a: bool = False,
+                check_finite: bool = True) -> Any:
+    w, v = eigh(a, "L" if lower else "U")
+    return w if eigvals_only else (w, v)
+
+
+@stages(_scipy.eigvalsh)
+def _scipy_eigvalsh(a: Any, *, lower: bool = True, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    return eigvalsh(a, "L" if lower else "U")
+
+
+def _svd(a: Any, full: bool) -> list[Rep]:
+    v = _matrix(a, "svd")
+    n, size = _shorter(v)
+    u, s, rows = _emit(_la.svd, v, n, dims=(size,), full=full and array_type(v).dims[-1] != array_type(v).dims[-2])
+    _demand(s, "SVD did not converge")
+    return [u, s, rows]
+
+
+@stages(np.linalg.svd)
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    """The factors `u`, `s`, `vh` of `a == u @ diag(s) @ vh`; the singular values alone without `compute_uv`.
+
+    The derivative is that of the thin form, `full_matrices=False`; equal singular values are treated as `eigh` does.
+    """
+    if not compute_uv:
+        return _svd(a, full=False)[1]
+    return _classes()[2](*_svd(a, full_matrices))
+
+
+@stages(_scipy.svd)
+def _scipy_svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, overwrite_a: bool = False, check_finite: bool = True,
+               lapack_driver: str = "gesdd") -> Any:
+    return tuple(_svd(a, full_matrices)) if compute_uv else _svd(a, full=False)[1]
+
+
+@stages(_scipy.svdvals, *([np.linalg.svdvals] if hasattr(np.linalg, "svdvals") else []))
+def svdvals(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """The singular values of a matrix, from the greatest to the least."""
+    return _svd(a, full=False)[1]
+
+
+def _qr(a: Any) -> list[Rep]:
+    v = _matrix(a, "qr")
+    n, size = _shorter(v)
+    return _emit(_la.qr, v, n, dims=(size,))
+
+
+@stages(np.linalg.qr)
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """Orthonormal columns `q` and the upper triangular `r` with `q @ r == a`; `mode="r"` gives `r` alone.
+
+    It has a derivative where the matrix has at least as many rows as columns, which are independent.
+    """
+    if mode not in ("reduced", "r"):
+        raise StagingTypeError(f"qr: mode={mode!r} cannot be staged", here(), fix="mode is 'reduced' or 'r'")
+    q, r = _qr(a)
+    return r if mode == "r" else _classes()[3](q, r)
+
+
+@stages(_scipy.qr)
+def _scipy_qr(a: Any, overwrite_a: bool = False, lwork: Any = None, mode: str = "full", pivoting: bool = False,
+              check_finite: bool = True) -> Any:
+    if pivoting or mode not in ("economic", "r"):
+        raise StagingTypeError(f"qr: mode={mode!r}, pivoting={pivoting} cannot be staged", here(),
+                               fix="mode is 'economic' or 'r', without pivoting")
+    return (_qr(a)[1],) if mode == "r" else tuple(_qr(a))
+
+
+__all__ = ["cho_factor", "cho_solve", "cholesky", "det", "eigh", "eigvalsh", "inv", "qr", "slogdet", "solve", "solve_triangular",
+           "svd", "svdvals"]
