@@ -12,6 +12,7 @@ from lms.core.types import ArrayType, Scalar, i64
 from . import elementwise, ops
 from .joins import describe
 from .rep import Rep, Weak, scalar, size_arg
+from .shapes import array_type, rename
 
 Count = Any  # an int or a staged i64
 
@@ -212,3 +213,31 @@ def lms_range(*args: Any) -> Any:
     from lms.core.builder import staging
 
     return Range(*args) if staging() else range(*args)
+
+
+# --------------------------------------------------------------------------------------------- taken apart
+
+
+Parts = tuple[Any, ...] | None
+
+
+def unpack(x: Any, parts: Parts) -> Any:
+    """What `a, (b, c) = x` takes apart, as Python can. An array whose length is known later has as many items as there are
+    targets: the program checks it.
+    """
+    if parts is None:
+        return x
+    if isinstance(x, Rep) and x.ndim:
+        x = _of_length(x, len(parts))
+    if isinstance(x, list | tuple) and len(x) == len(parts) and any(part is not None for part in parts):
+        return tuple(map(unpack, x, parts))
+    return x
+
+
+def _of_length(x: Rep, n: int) -> Any:
+    size = x.shape[0]
+    if isinstance(size, int):
+        return list(x)
+    elementwise.check(size >= n, "ValueError", f"not enough values to unpack (expected {n}, got {{}})", size)
+    elementwise.check(size <= n, "ValueError", f"too many values to unpack (expected {n})")
+    return list(Rep(rename(x.value, (n, *array_type(x.value).dims[1:]))))

@@ -106,7 +106,8 @@ class Rep:
     def __iter__(self) -> Iterator[Any]:
         n = self.shape[0] if self.ndim else None
         if not isinstance(n, int):
-            return _too_early(self, "Python iterates over it now", "loop in a function with source: `for` is staged there")
+            return _too_early(self, "Python iterates over it now",
+                              "write a `for` loop over it, or index it: `x[0]`; an array of known length is iterated over now")
         return iter([self[k] for k in range(n)])
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:

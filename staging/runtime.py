@@ -255,12 +255,14 @@ def _top(kind: type[Any]) -> Any:
 # --------------------------------------------------------------------------------------- comprehensions
 
 
-def each(xs: Any, kind: str, first: bool, me: int) -> Iterable[Any]:
+def each(xs: Any, kind: str, first: bool, me: int, parts: iterables.Parts) -> Iterable[Any]:
     """What a comprehension goes over: what is there now, or the one item that stands for all that come later."""
     source = iterables.later(xs) if staging() else None
     if source is None:
         if first:
             _open.stack.append(None)
+        if parts is not None:
+            return (iterables.unpack(x, parts) for x in xs)
         return xs  # type: ignore[no-any-return]  # Python says so if it is not iterable
     if kind not in ("list", "generator"):
         what = f"a {kind}" if kind else "a comprehension with a second `for`"
@@ -268,7 +270,7 @@ def each(xs: Any, kind: str, first: bool, me: int) -> Iterable[Any]:
                            fix="write a loop that fills an array, and count what is in it")
     gathering = Gathering(source, me)
     _open.stack.append(gathering)
-    return once(gathering.item)
+    return once(iterables.unpack(gathering.item, parts))
 
 
 def gathered(items: Any) -> Any:
@@ -359,6 +361,7 @@ class Runtime:
     identical = staticmethod(control.identical)
     outside = staticmethod(outside)
     each = staticmethod(each)
+    unpack = staticmethod(iterables.unpack)
     gathered = staticmethod(gathered)
     selects = staticmethod(selects)
     inplace = staticmethod(inplace)

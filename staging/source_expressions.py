@@ -35,6 +35,22 @@ def put(node: ast.expr, new: ast.expr) -> ast.expr:
     return new
 
 
+def pattern(target: ast.expr) -> ast.expr:
+    """How an assignment takes its value apart: a part for each target, None for a name or whatever else holds one whole."""
+    if not isinstance(target, ast.Tuple | ast.List) or any(isinstance(t, ast.Starred) for t in target.elts):
+        return ast.Constant(None)
+    return ast.Tuple([pattern(t) for t in target.elts], ast.Load())
+
+
+def unpacked(target: ast.expr, value: ast.expr) -> ast.expr:
+    """The value, for a target that may take it apart."""
+    parts = pattern(target)
+    if not isinstance(parts, ast.Tuple):
+        return value
+    flat = isinstance(value, ast.Tuple | ast.List) and not any(isinstance(part, ast.Tuple) for part in parts.elts)
+    return value if flat else put(value, call("unpack", value, parts))
+
+
 class Expressions(ast.NodeTransformer):
     """Rewrites expressions. `unsure` are the names that may be unbound where they are read."""
 
@@ -163,7 +179,8 @@ class Expressions(ast.NodeTransformer):
         alone = len(node.generators) == 1
         me = ast.Constant(next(_comprehensions))
         for k, g in enumerate(node.generators):
-            g.iter = put(g.iter, call("each", self.visit(g.iter), ast.Constant(kind if alone else ""), ast.Constant(k == 0), me))
+            g.iter = put(g.iter, call("each", self.visit(g.iter), ast.Constant(kind if alone else ""), ast.Constant(k == 0), me,
+                                      pattern(g.target)))
             g.target = self.visit(g.target)
             g.ifs = [put(test, call("selects", self.visit(test), me)) for test in g.ifs]
         return put(node, call("gathered", node))

@@ -21,7 +21,7 @@ from lms.core.errors import Span, StagingError
 
 from . import source_names as names
 from .control import Site
-from .source_expressions import Expressions, call, lms, put
+from .source_expressions import Expressions, call, lms, put, unpacked
 from .source_jumps import Lowering, any_of, at
 from .source_match import Matches
 from .state import HIDDEN
@@ -147,7 +147,7 @@ class Rewriter(Expressions):
         name = f"{HIDDEN}l{next(self.numbers)}"
         site = self._site(s, s.iter, state, self.live.after[s], [], [s.target, *s.body], ways_out)
         new: list[ast.stmt] = [ast.Assign([ast.Name(name, ast.Store())], call("For", site, self.visit(s.iter), frame()))]
-        take = at(s.target, ast.Assign([self.visit(s.target)], method(name, "item")))
+        take = at(s.target, ast.Assign([self.visit(s.target)], unpacked(s.target, method(name, "item"))))
         body = [take, *self._nested([*s.body])]
         if ways_out:  # a loop that runs now, with an exit that is taken later
             body = self._exit_guard(s, ways_out, state, body)
@@ -229,6 +229,8 @@ class Rewriter(Expressions):
 
     def visit_Assign(self, s: ast.Assign) -> list[ast.stmt]:
         value = self.visit(s.value)
+        if len(s.targets) == 1:
+            value = unpacked(s.targets[0], value)
         targets = [self.visit(t) for t in s.targets]
         return [*self._foreign(names.assigned(s.targets), s), ast.copy_location(ast.Assign(targets, value), s)]
 

@@ -129,6 +129,29 @@ def test_rows():
     agrees(f, (np.arange(6.0).reshape(2, 3),), (np.zeros((0, 3)),))
 
 
+def test_rows_are_taken_apart():
+    """An array whose length is known later has as many items as there are names for them."""
+    def total(xs: Array[f64, "n", "m"]):
+        s = 0.0
+        a, b = xs[0]
+        for k, (x, y) in enumerate(xs):
+            s += (k + a) * x - b * y
+        first, (c, d) = xs.sum(), xs[1]
+        (p, q), _ = xs[:2]
+        return s + first * c + d, p + q, sum(x * y for x, y in xs), np.array([x - y for x, y in xs[1:]])
+
+    def paired(xs: Array[f64, "n", "m"], ys: Array[f64, "n"]):
+        return np.array([x * y + z for (x, y), z in zip(xs, ys, strict=True)])
+
+    table = np.arange(6.0).reshape(3, 2)
+    agrees(total, (table[:2],))
+    agrees(paired, (table, table[:, 0].copy()))
+    for wrong, message in ((table.T.copy(), "too many"), (table[:, :1].copy(), "not enough")):
+        agrees(total, (wrong,))
+        with pytest.raises(ValueError, match=f"{message} values to unpack"):
+            lms.stage(total)(wrong)
+
+
 def test_zip_strict():
     def f(x: Array[f64, "n"], y: Array[f64, "m"]):
         s = 0.0
