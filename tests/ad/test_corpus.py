@@ -28,6 +28,10 @@ def close(found: object, expected: object, tolerance: float) -> None:
     assert np.linalg.norm(np.subtract(found, expected)) <= tolerance * np.linalg.norm(expected), f"{found} for {expected}"
 
 
+def test_the_corpus_is_forty_programs_and_more() -> None:
+    assert len(NAMES) >= 40
+
+
 @program
 def test_gradient(name: str) -> None:
     e = entry(name)
