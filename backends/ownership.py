@@ -178,20 +178,20 @@ def borrowing(program: Program) -> Borrowing:
     out: Borrowing = {}
     for name, function in program.functions.items():
         if not any(node.op is p.control.call for node in walk(function.body)):
-            gone = _escaping(function, {})
+            gone = escaping_arrays(function, {})
             out[name] = frozenset(k for k, v in enumerate(function.body.params) if v not in gone)
     return out
 
 
 def small_arrays(function: Function, limit: int, borrowing: Borrowing) -> dict[Value, int]:
     """The arrays of at most so many bytes, with their size, that are made in a function and never leave their block."""
-    escaping = _escaping(function, borrowing)
+    escaping = escaping_arrays(function, borrowing)
     made = (node.result for node in walk(function.body) if node.op is p.array.empty)
     sizes = {v: static_bytes(v.type) for v in made if v not in escaping}
     return {v: size for v, size in sizes.items() if size is not None and size <= limit}
 
 
-def _escaping(function: Function, borrowing: Borrowing) -> set[Value]:
+def escaping_arrays(function: Function, borrowing: Borrowing) -> set[Value]:
     """The arrays whose handles are kept by something: a block's result, a record, a carried value, a callee."""
     escaping: set[Value] = set(function.body.results)
     nodes = list(walk(function.body))

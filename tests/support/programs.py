@@ -313,6 +313,7 @@ def histogram(e: Emit) -> None:
         (x,) = f.body.params
         n = e.dim(x)
         counts = e.empty(n, dims=dims(x), dtype=i64)
+        e.loop(0, n, [], lambda i: e.store(counts, 0, i))
         e.loop(0, n, [], lambda i: e.accumulate(counts, 1, e.index(e.load(x, i), n)))
         e.ret(f, counts)
 
@@ -433,7 +434,7 @@ def gather_and_scatter(e: Emit) -> None:
     with e.function("f", vector(), vector(i64), names="x k") as f:
         x, k = f.body.params
         n = e.dim(x)
-        added, put = e.empty(n, dims=dims(x), dtype=f64), e.copy(x)
+        added, put = e.broadcast(0.0, n, dims=dims(x), axes=()), e.copy(x)
         tripled = e.mul(x, e.broadcast(3.0, n, dims=dims(x), axes=()))
         e.add_at(added, k, tripled, axis=0)
         e.put(put, k, tripled, axis=0)
