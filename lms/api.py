@@ -252,16 +252,16 @@ def stage(function: Callable[..., Any] | None = None, /, *, backend: str = "llvm
           boundscheck: bool = True) -> Any:
     """Make a function a staged one: its staged arguments exist later, everything else happens now.
 
-    `backend` is `"llvm"` (native code), or `"interpret"` or `"python"` for reference; `fastmath` allows floating-point
-    arithmetic to be reassociated and contracted, and the sign of a zero to change; `boundscheck=False` removes the checks of
-    indices.
+    `backend` is `"llvm"` (native code), `"c"` (what a C compiler makes of the C we print), or `"interpret"` or `"python"` for
+    reference; `fastmath` allows floating-point arithmetic to be reassociated and contracted, and the sign of a zero to change;
+    `boundscheck=False` removes the checks of indices.
 
         @lms.stage
         def power(b: Rep[f64], n: int) -> Rep[f64]:
             return 1.0 if n == 0 else b * power(b, n - 1)
     """
-    if backend not in ("llvm", "interpret", "python"):
-        raise StagingError(f"there is no back end {backend!r}", here(), fix='"llvm", "interpret" or "python"')
+    if backend not in ("llvm", "c", "interpret", "python"):
+        raise StagingError(f"there is no back end {backend!r}", here(), fix='"llvm", "c", "interpret" or "python"')
     options = Options(backend, fastmath, boundscheck)
     local = dict(sys._getframe(1).f_locals)
     if function is None:

@@ -84,6 +84,28 @@ class Specialization:
         return python.emit(self._readable())
 
     @property
+    def c(self) -> str:
+        """The program after the passes, as a file of C11 that stands alone."""
+        return self.emit_c()
+
+    @property
+    def h(self) -> str:
+        """The header of the C."""
+        from lms.backends import c
+
+        return c.header(self.program)
+
+    def emit_c(self, *, main: bool = False, lines: bool = False) -> str:
+        """The C; `main` adds a main program, `lines` gives debuggers `#line` directives.
+
+        Raises `LmsError` for what has no counterpart in C, such as calls of Python.
+        """
+        from lms.backends import c
+
+        with room():
+            return c.emit(self.program, main=main, lines=lines, boundscheck=self.options.boundscheck)
+
+    @property
     def llvm(self) -> str:
         """The optimised LLVM module."""
         return self.compiled.llvm
@@ -150,6 +172,13 @@ def _python(s: Specialization) -> Run:
     return lambda leaves: _fresh(program, call(*_apart(program, leaves)), leaves)
 
 
+def _c(s: Specialization) -> Run:
+    from lms.backends import c
+
+    call = c.compile(s.program, boundscheck=s.options.boundscheck)
+    return lambda leaves: _fresh(s.program, call(*_apart(s.program, leaves)), leaves)
+
+
 def _apart(program: Program, leaves: Sequence[Any]) -> Sequence[Any]:
     """The arguments, if none that is written to overlaps another. Raises `ShapeError`, a `ValueError`, naming both."""
     params = program.main.body.params
@@ -173,4 +202,5 @@ def _fresh(program: Program, results: Sequence[Any], leaves: Sequence[Any]) -> S
     return [own(x) for x in results]
 
 
-_BACKENDS: dict[str, Callable[[Specialization], Run]] = {"llvm": _llvm, "interpret": _interpret, "python": _python}
+_BACKENDS: dict[str, Callable[[Specialization], Run]] = {"llvm": _llvm, "c": _c, "interpret": _interpret,
+                                                            "python": _python}

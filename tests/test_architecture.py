@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "frontend": {"core", "staging", "ad"},
     "backends": {"core"},
 }
-SEE_ALL = {"", "api", "check", "cli", "commands", "derivatives", "dev", "fronts", "known", "pipeline", "specialization",
+SEE_ALL = {"", "api", "check", "cli", "commands", "derivatives", "dev", "emit", "fronts", "known", "pipeline", "specialization",
            "__main__"}
 
 

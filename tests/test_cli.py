@@ -19,7 +19,8 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("lms ")
 
 
-@pytest.mark.parametrize("emit, expected", [("python", "def power(b):"), ("ir", "entry def power"), ("llvm", "define"),
+@pytest.mark.parametrize("emit, expected", [("python", "def power(b):"), ("c", "double power(double b)"),
+                                            ("h", "double power(double b);"), ("ir", "entry def power"), ("llvm", "define"),
                                             ("asm", ".text"), ("dot", "digraph"), ("html", "<!doctype html>")])
 def test_compile(emit: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compile", f"{POWER}:power", "n=5", "--emit", emit]) == 0

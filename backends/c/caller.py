@@ -49,6 +49,7 @@ class Called:
     """One entry of a shared library. Called with values of the program, it gives a tuple of them, as `interpret.run`."""
 
     def __init__(self, program: Program, face: Interface, library: ctypes.CDLL, context: Callable[[], Context] = Context) -> None:
+        self.program = program
         self.function: Function = program.main
         self.face, self.context = face, context
         self.entry = library[face.name]

@@ -40,6 +40,9 @@ _CONTRACT = """#if defined(__FAST_MATH__)
 #endif"""
 
 
+WIDTH = 110
+
+
 class File:
     """A C file in the making."""
 
@@ -81,9 +84,8 @@ class File:
 
     def declarations(self) -> list[str]:
         """Types that the public heads name."""
-        text = "\n".join(line.text for f in self.functions for line in f)
         out = []
-        if re.search(r"\blms_c(?:64|128)\b", text + "\n".join(records.declarations(self.module))):
+        if re.search(r"\blms_c(?:64|128)\b", self.body() + "\n".join(records.declarations(self.module))):
             out += ["", runtime.COMPLEX]
         if any(face.context for face in self.faces) or self.module.sums:
             out += ["", runtime.CONTEXT]
@@ -93,10 +95,14 @@ class File:
             out += ["", *found]
         return out
 
+    def body(self) -> str:
+        """The functions of the programs, without what they need."""
+        return "\n\n".join("\n".join(text for line in f for text in wrapped(line.text)) for f in self.functions)
+
     def text(self, more: str = "") -> str:
         """The whole file; `more` stands at its end."""
         names = " and ".join(face.name for face in self.faces)
-        body = "\n\n".join("\n".join(line.text for line in f) for f in self.functions) + more
+        body = self.body() + more
         parts = self._runtime(body)
         helpers = closure("\n".join([*parts, body]))
         before = [*self.declarations(), *(text for part in (*parts, *helpers) for text in ("", part))]
@@ -140,7 +146,7 @@ class File:
                 margin = line.text[:len(line.text) - len(line.text.lstrip())]
                 out.append(f"{margin}/* {span.line}: {comment(source)} */")
             shown = here or shown
-            out.append(line.text)
+            out += wrapped(line.text)
         if implied is not None:
             out.append(f"#line {at + len(out) + 3} {quoted(self.faces[0].name + '.c')}")
         return out
@@ -155,6 +161,21 @@ class File:
                     if re.search(_INCLUDES[name], text)]
         start = [f"#ifndef {guard}", f"#define {guard}", "", *includes, "", "#ifdef __cplusplus", 'extern "C" {', "#endif"]
         return "\n".join([*start, text, "", "#ifdef __cplusplus", "}", "#endif", "#endif"]) + "\n"
+
+
+def wrapped(head: str) -> list[str]:
+    """A function's head in lines that a page holds."""
+    if len(head) <= WIDTH or head[:1] in " #/" or "(" not in head:
+        return [head]
+    start, rest = head[:head.index("(") + 1], head[head.index("(") + 1:].split(", ")
+    lines, margin = [start + rest[0]], " " * len(start)
+    for part in rest[1:]:
+        if len(lines[-1]) + len(part) + 3 > WIDTH:
+            lines[-1] += ","
+            lines.append(margin + part)
+        else:
+            lines[-1] += f", {part}"
+    return lines
 
 
 def _about(s: Signature) -> list[str]:

@@ -164,6 +164,8 @@ def plus(x: Expr, y: Expr) -> Expr:
         return y
     if y.constant == 0:
         return x
+    if x.constant is not None:
+        x, y = y, x
     if y.constant is not None and y.constant < 0:
         return infix("-", PLUS, x, number(-y.constant), _clip(spread("add", x.range, y.range)))
     return infix("+", PLUS, x, y, _clip(spread("add", x.range, y.range)))

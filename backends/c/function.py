@@ -408,7 +408,7 @@ class FunctionWriter:
     def _out(self, k: int, v: Value) -> list[str]:
         """Where a result goes: for an array its pointer, its owner, and what the caller cannot know."""
         many = len(self.function.body.results) > 1
-        out = self.name(f"out{k if many else ''}")
+        out = self.name(f"{'result' if self.signature.public else 'out'}{k if many else ''}")
         self._outs.append(out)
         if not isinstance(v.type, ArrayType):
             return [self.typed(v.type, f"*{out}")]

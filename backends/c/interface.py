@@ -219,7 +219,8 @@ class _Wrapper:
         arguments = self._arguments(places)
         call = f"{where.name}({', '.join(arguments)})"
         if not where.fails:
-            write(f"    {places[0][0] + ' = ' if where.direct else ''}{call};")
+            returned = any(r.way is Way.RETURNED for r in face.results)
+            write(f"    {'return ' if returned else places[0][0] + ' = ' if where.direct else ''}{call};")
             write("    int status = LMS_OK;") if face.context else None
         else:
             write(f"    int status = {call};")
@@ -300,7 +301,8 @@ class _Wrapper:
         """Copy elements into row-major memory."""
         count = " * ".join(d for d in dims if d != "1") or "1"
         if not strides:
-            line = f"memcpy({to}, {data}, (size_t)({count}) * {item});"
+            count = count if " " not in count else f"({count})"
+            line = f"memcpy({to}, {data}, (size_t){count} * {item});"
             return [line if all(d.isdigit() and d != "0" for d in dims) else f"if ({count} > 0) {line}"]
         names = [self.name(f"i{j}") for j in range(len(dims))]
         target = names[0] if names else "0"
@@ -327,7 +329,6 @@ def finisher(face: Interface) -> str:
 def needs_wrapper(signature: Signature, face: Interface) -> bool:
     """Whether the body cannot be the public function itself."""
     plain = [symbol(s) for s in face.sizes] == signature.sizes
-    records = any(isinstance(t, SumType) for _, t, _ in face.params) or any(r.way is Way.RECORD for r in face.results)
-    return face.context or not plain or records or any(
+    return face.context or not plain or any(
         isinstance(t, ArrayType) and (t.layout == "S" or (not written and not signature.is_const(k)))
         for k, (_, t, written) in enumerate(face.params)) or any(r.way is Way.ARGUMENT for r in face.results)

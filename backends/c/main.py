@@ -160,7 +160,8 @@ def main_program(module: Module, face: Interface) -> str:
     readers = [part for part in _READER.strip().split("\n\n")]
     arrays = _ARRAYS if "lms_read_array" in text else ""
     if not arrays:
-        used = [name for name in ("lms_stop", *_READS.values()) if "lms_read" in text and (name == "lms_stop" or f"{name}(" in text)]
+        used = [name for name in _READS.values() if f"{name}(" in text]
+        used += ["lms_stop"] if used else []
         readers = [part for part in readers if any(f"{name}(" in part.split("\n")[0] for name in used)]
     return "\n\n".join(["", *readers]) + "\n" + arrays + _HEAD + text + "\n"
 

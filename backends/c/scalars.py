@@ -29,6 +29,7 @@ from .expressions import (
     literal,
     negated,
     number,
+    plus,
     range_of,
     spread,
     ternary,
@@ -104,6 +105,8 @@ def _float(name: str, t: Scalar, parts: list[Expr]) -> Expr:
         return special
     if c_name in LIBM:
         return call(c_name + ("f" if t.bits == 32 else ""), parts)
+    if name in ("real", "imag"):
+        return parts[0] if name == "real" else literal(0.0, t)
     if name in ("isnan", "isinf", "isfinite", "signbit"):
         return join(f"{name}({parts[0].text}) != 0", parts, EQUAL)
     return typed(name, t, parts)
@@ -174,7 +177,9 @@ def _ring(name: str, t: Scalar, x: Expr, y: Expr) -> Expr:
     """Sums, differences, products that wrap: plain where no one can tell."""
     range = spread(name, x.range, y.range)
     if t == i64 and within(range):
-        return number(range[0]) if range[0] == range[1] else infix(*_ARITHMETIC[name], x, y, range)
+        if range[0] == range[1]:
+            return number(range[0])
+        return plus(x, y) if name == "add" else infix(*_ARITHMETIC[name], x, y, range)
     if t.kind == "u" and t.bits >= 32:
         return infix(*_ARITHMETIC[name], x, y)
     return typed(name, t, [x, y], range if within(range) and t == i64 else range_of(t))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .console import Commands, add
+from lms.emit import BINARY, FORMS, emit
+
+from .console import Commands, UsageError, add
 from .files import write
 from .targets import function, statics
-
-EMIT = ("ir", "python", "llvm", "asm", "dot", "svg", "html")
 
 
 def register(commands: Commands) -> None:
@@ -17,11 +17,14 @@ def register(commands: Commands) -> None:
 lms compile power.py:power n=5
 lms compile power.py:power n=5 --emit python
 lms compile power.py:power n=5 --grad --emit llvm -o dpower.ll
+lms compile power.py:power n=5 --emit c --main -o power.c
 """)
     parser.add_argument("function", metavar="file.py:function")
     parser.add_argument("statics", nargs="*", metavar="name=value", help="the values of static parameters")
-    parser.add_argument("--emit", choices=EMIT, default="ir", help="default: ir")
+    parser.add_argument("--emit", choices=FORMS, default="ir", help="default: ir")
     parser.add_argument("--grad", action="store_true", help="take the gradient first")
+    parser.add_argument("--main", action="store_true", help="add a main program to C: it reads numbers and .npy files")
+    parser.add_argument("--lines", action="store_true", help="in C, #line directives for debuggers")
     parser.add_argument("-o", "--output", type=Path, help="default: standard output")
 
 
@@ -31,10 +34,11 @@ def compile_(options: argparse.Namespace) -> None:
     from lms.derivatives import grad
 
     staged = grad(what) if options.grad else what if hasattr(what, "specialize") else stage(what)
+    if options.emit in BINARY and options.output is None:
+        raise UsageError(f"--emit {options.emit} makes a file: name it with -o")
     specialization = staged.specialize(**statics(options.statics))
-    emit = options.emit
-    text = specialization.graph(emit) if emit in ("dot", "svg", "html") else getattr(specialization, emit)
-    if options.output is None:
-        print(text, end="" if text.endswith("\n") else "\n")
+    made = emit([specialization], options.emit, main=options.main, lines=options.lines)
+    if isinstance(made, bytes) or options.output is not None:
+        write(options.output, made)
     else:
-        write(options.output, text)
+        print(made, end="" if made.endswith("\n") else "\n")
