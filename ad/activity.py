@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from lms.core import primitives as p
 from lms.core.effects import Effects, Root, Roots
-from lms.core.ir import Block, Function, Node, Program, Value
+from lms.core.ir import Block, Function, Node, Program, Value, named
 from lms.core.types import ArrayType, SumType, is_differentiable
 
 _s = p.scalar
@@ -148,9 +148,10 @@ class Activities:
             for v in node.results if any(self._is(a, v) for v in node.operands) else ():
                 self._mark(a, v)
             return
-        key = node.attrs["callee"], frozenset(k for k, v in enumerate(node.operands) if self._is(a, v))
-        inner = self._known.get(key) or self._start(key)
-        for k in inner.results:
-            self._mark(a, node.results[k])
-        for k in inner.touched:
-            self._mark(a, node.operands[k])
+        params = frozenset(k for k, v in enumerate(node.operands) if self._is(a, v))
+        for callee in named(node):  # what is run again in the place of the callee may be known less well
+            inner = self._known.get((callee, params)) or self._start((callee, params))
+            for k in inner.results:
+                self._mark(a, node.results[k])
+            for k in inner.touched:
+                self._mark(a, node.operands[k])

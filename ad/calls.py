@@ -15,6 +15,7 @@ from lms.core.ir import Block, Node, Value
 from lms.core.types import ArrayType, Constructor, SumType, Type, fresh_symbol, is_differentiable
 
 from .activity import Activity
+from .checkpoint import run_again
 from .cotangents import Cotangents, Halves, zero
 from .residuals import Crossing
 from .shadows import shadow_type
@@ -152,6 +153,9 @@ def call(s: Sweep, node: Node) -> Halves:
     """A call of the forward function, and one of the backward function with the record the first has left."""
     if "halves" in node.attrs:
         yield from ruled(s, node)
+        return
+    if "again" in node.attrs:
+        yield from run_again(s, node)
         return
     b, pair = s.builder, pair_of(s, node)
     shadows = [s.shadow(node.operands[k]) for k in pair.handles]

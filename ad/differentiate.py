@@ -12,6 +12,7 @@ from lms.core.errors import StagingError
 from lms.core.ir import Node, Program, walk
 
 from .forward import ForwardMode
+from .plans import Plans
 from .reverse import ReverseMode
 
 _DERIVATIVES = (p.control.vjp, p.control.jvp)
@@ -32,13 +33,18 @@ class Differentiate:
             if not ready:
                 node = next(derivatives(program))
                 raise StagingError(f"the derivative of {node.attrs['callee']!r} is needed to make itself", node.span)
+            plans = Plans(program)
+            for node in ready:
+                if node.op is p.control.vjp:
+                    node.attrs["callee"] = plans.planned(node.attrs["callee"], node.attrs.pop("checkpoint", None))
             reverse, forward = ReverseMode(program), ForwardMode(program)
             for node in ready:
                 (reverse if node.op is p.control.vjp else forward).expand(node)
             declare_writes(program)
         for function in program.functions.values():
             for node in walk(function.body):
-                node.attrs.pop("halves", None)  # rules have done their work
+                for key in ("halves", "again", "recorded", "checkpoint"):  # rules and plans have done their work
+                    node.attrs.pop(key, None)
         return program
 
 

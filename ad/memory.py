@@ -37,7 +37,7 @@ class Memory:
     """The arrays of one function that is differentiated.
 
     `unsteady` are the roots whose contents may differ when the backward half runs. `paired` functions have their halves
-    in two functions, so that their arrays travel by handle.
+    in two functions, so that their arrays travel by handle. The shadows of `lent` parameters are the caller's.
     """
 
     function: Function
@@ -46,6 +46,7 @@ class Memory:
     written: Roots
     unsteady: Roots
     paired: bool = False
+    lent: frozenset[int] = frozenset()
     _home: dict[Value, Block] = field(default_factory=dict)
     _group: dict[Value, Value] = field(default_factory=dict)
     _memory: set[Value] = field(default_factory=set)
@@ -99,9 +100,9 @@ class Memory:
             self._demote(v)
 
     def _settle(self, block: Block, outermost: bool = False) -> None:
-        for v in block.params:
+        for k, v in enumerate(block.params):
             self._define(v, block)
-            if outermost and self.paired:
+            if outermost and (self.paired or k in self.lent):
                 self._demote(v)
         for node in block.nodes:
             for v in node.results:

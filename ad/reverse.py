@@ -17,6 +17,7 @@ from lms.core.types import ArrayType, SumType, is_differentiable
 
 from . import calls
 from .activity import Activities, Activity
+from .checkpoint import Whole
 from .cotangents import Cotangents, zero
 from .memory import Memory, overwritten
 from .shadows import gradient, seed
@@ -32,6 +33,7 @@ class ReverseMode:
         self.activities = Activities(program, self.effects)
         self.written, self.again = overwritten(program, self.effects)
         self.pairs: dict[calls.PairKey, calls.Pair] = {}
+        self.wholes: dict[Whole, str] = {}
         self._names: dict[tuple[str, tuple[int, ...]], str] = {}
 
     def expand(self, node: Node) -> None:
@@ -41,8 +43,9 @@ class ReverseMode:
             self._names[key] = self._derivative(*key)
         node.op, node.attrs = p.control.call, {"callee": self._names[key], "types": tuple(v.type for v in node.results)}
 
-    def memory(self, activity: Activity, unsteady: Roots = frozenset(), paired: bool = False) -> Memory:
-        return Memory(activity.function, activity, self.effects, self.written, self.again | unsteady, paired)
+    def memory(self, activity: Activity, unsteady: Roots = frozenset(), paired: bool = False,
+               lent: frozenset[int] = frozenset()) -> Memory:
+        return Memory(activity.function, activity, self.effects, self.written, self.again | unsteady, paired, lent)
 
     def _derivative(self, callee: str, wrt: tuple[int, ...]) -> str:
         """The function with the signature of a `vjp` node: both halves, one after the other."""

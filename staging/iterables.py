@@ -21,6 +21,7 @@ class Later:
     """A sequence whose length is known later: `count` items, each a function of its index."""
 
     count: Count
+    checkpoint: str | None = None  # how the gradient of a loop over it trades memory for time
 
     def item(self, k: Any) -> Any:
         raise LookupError
@@ -34,7 +35,8 @@ class Later:
 class Range(Later):
     """`range` that is gone through later, with Python's meaning: ends before `stop`, `step` may be negative."""
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: Any, checkpoint: str | None = None) -> None:
+        self.checkpoint = checkpoint
         if not 1 <= len(args) <= 3:
             raise TypeError(f"range expected 1 to 3 arguments, got {len(args)}")
         for x in args:
@@ -86,6 +88,7 @@ class Sequence(Later):
 
     count: Count
     rule: Callable[[Any], Any]
+    checkpoint: str | None = None
 
     def item(self, k: Any) -> Any:
         return self.rule(k)
@@ -108,7 +111,7 @@ def enumerate_(xs: Any, start: Any = 0) -> Any:
     source = later(xs)
     if source is None:
         return enumerate(xs, start) if not isinstance(start, Rep) else ((start + k, x) for k, x in enumerate(xs))
-    return Sequence(source.count, lambda k: (start + k, source.item(k)))
+    return Sequence(source.count, lambda k: (start + k, source.item(k)), source.checkpoint)
 
 
 def reversed_(xs: Any) -> Any:
@@ -117,7 +120,7 @@ def reversed_(xs: Any) -> Any:
     if source is None:
         return reversed(xs)
     n = source.count
-    return Sequence(n, lambda k: source.item(n - 1 - k))
+    return Sequence(n, lambda k: source.item(n - 1 - k), source.checkpoint)
 
 
 def zip_(*xss: Any, strict: bool = False) -> Any:
@@ -136,7 +139,8 @@ def zip_(*xss: Any, strict: bool = False) -> Any:
                     raise ValueError("zip() arguments have different lengths")
             else:
                 elementwise.check(ops.equal(counts[0], n), "ValueError", "zip() arguments have different lengths")
-    return Sequence(shortest(counts), lambda k: tuple(s.item(k) for s in found))
+    plan = next((s.checkpoint for s in found if s.checkpoint), None)
+    return Sequence(shortest(counts), lambda k: tuple(s.item(k) for s in found), plan)
 
 
 def _zip_now(xss: tuple[Any, ...], sources: list[Later | None]) -> list[Any] | None:
@@ -173,7 +177,7 @@ def map_(f: Any, *xss: Any) -> Any:
         return map(lambda *xs: call(f, *xs), *xss)
     source = zip_(*xss)
     assert isinstance(source, Later)
-    return Sequence(source.count, lambda k: call(f, *source.item(k)))
+    return Sequence(source.count, lambda k: call(f, *source.item(k)), source.checkpoint)
 
 
 def counter(n: Count) -> Any:
@@ -202,17 +206,22 @@ def unroll(xs: Any) -> Any:
     return Unrolled(xs)
 
 
-def lms_range(*args: Any) -> Any:
+def lms_range(*args: Any, checkpoint: str | None = None) -> Any:
     """`range` as a loop of the next stage, also where its bounds are known now.
 
         for i in lms.range(1000000):
             s += x[i]
 
+    With `checkpoint="sqrt"` or `checkpoint="revolve(20)"` the gradient of the loop keeps snapshots of what it carries, and runs
+    parts of the loop again, instead of keeping something of every iteration. Raises `StagingError` for another plan.
     Outside staged code it is Python's `range`.
     """
     from lms.core.builder import staging
 
-    return Range(*args) if staging() else range(*args)
+    from .checkpoints import plan
+
+    checkpoint = plan(checkpoint)
+    return Range(*args, checkpoint=checkpoint) if staging() else range(*args)
 
 
 # --------------------------------------------------------------------------------------------- taken apart

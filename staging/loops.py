@@ -22,6 +22,7 @@ from lms.core.types import ArrayType, Type, bool_, fresh_symbol, i64
 from . import trees
 from .blocks import Attempt, blocks, close_block, open_block, remembered, splice, unwind
 from .carried import Carried
+from .checkpoints import plan
 from .control import Dead, Site, truth
 from .hygiene import may_change
 from .iterables import Later, Range, Unrolled, counter, index_value, later
@@ -38,6 +39,7 @@ class Loop(ABC):
 
     lead: tuple[Type, ...] = ()  # parameters of the body before all others
     body: Block
+    checkpoint: str | None = None  # how its gradient trades memory for time
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -158,6 +160,11 @@ class Loop(ABC):
         return tuple(found.values())
 
 
+def planned(checkpoint: str | None) -> dict[str, Any]:
+    """The attribute of a loop with a plan."""
+    return {} if checkpoint is None else {"checkpoint": checkpoint}
+
+
 def prune(blocks: Sequence[Block], inits: Sequence[Value], dropped: frozenset[int] = frozenset()) -> list[int]:
     """Which carried values change: those that do not become the value they start with, inside the loop too.
 
@@ -200,6 +207,7 @@ class For(Loop):
         super().__init__(site)
         self.source = later(iterable) if self.b is not None else None
         if self.source is not None:
+            self.checkpoint = self.source.checkpoint
             self.start(frame)
             with self.builder.at(site.span):
                 self.bounds = self._bounds(self.source)
@@ -274,9 +282,11 @@ class For(Loop):
             with b.into(body):
                 body.results = (b.emit1(p.scalar.add, body.params[0], b.const(step)), *body.results)
             goes_on = self._condition([v.type for v in body.params], ["i", *labels], stop, step, flags)
-            out = b.emit(p.control.while_, start, *some, blocks=(goes_on, body), types=[i64, *types], names=["i", *labels])[1:]
+            out = b.emit(p.control.while_, start, *some, blocks=(goes_on, body), types=[i64, *types], names=["i", *labels],
+                         **planned(self.checkpoint))[1:]
         else:
-            out = b.emit(p.control.for_, start, stop, b.const(step), *some, blocks=(body,), types=types, names=labels)
+            out = b.emit(p.control.for_, start, stop, b.const(step), *some, blocks=(body,), types=types, names=labels,
+                         **planned(self.checkpoint))
         arrived = dict(zip(keep, out, strict=True))
         results = [arrived.get(k, init) for k, init in enumerate(inits)]
         return self.after(names, results, lambda: self._ran(start, stop, step), ends)
@@ -403,7 +413,7 @@ class While(Loop):
         keep = prune((condition, body), inits)
         some = [inits[k] for k in keep]
         out = b.emit(p.control.while_, *some, blocks=(condition, body), types=result_types(some, body.params),
-                     names=[v.name for v in body.params])
+                     names=[v.name for v in body.params], **planned(self.checkpoint))
         arrived = dict(zip(keep, out, strict=True))
         results = [arrived.get(k, init) for k, init in enumerate(inits)]
         ran = Rep(results.pop()) if counted else True
@@ -413,13 +423,14 @@ class While(Loop):
 # ------------------------------------------------------------------------------------------- combinators
 
 
-def while_loop(test: Callable[..., Any], body: Callable[..., Any], init: Any) -> Any:
-    """`while test(x): x = body(x)`, from `x = init`; needs no source.
+def while_loop(test: Callable[..., Any], body: Callable[..., Any], init: Any, checkpoint: str | None = None) -> Any:
+    """`while test(x): x = body(x)`, from `x = init`; needs no source. `checkpoint` is as for `lms.range`.
 
         lms.while_loop(lambda x: x < 100, lambda x: x * x, 3.0)
     """
     frame: dict[str, Any] = {STATE: init}
     loop = While(_site(), frame)
+    loop.checkpoint = plan(checkpoint)
     while loop.again():
         (frame[STATE],) = loop.enter(frame)
         if loop.test(test(frame[STATE])):
@@ -429,13 +440,14 @@ def while_loop(test: Callable[..., Any], body: Callable[..., Any], init: Any) ->
     return frame[STATE]
 
 
-def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any) -> Any:
-    """`for i in range(lower, upper): x = body(i, x)`, from `x = init`; needs no source.
+def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any, checkpoint: str | None = None) -> Any:
+    """`for i in range(lower, upper): x = body(i, x)`, from `x = init`; needs no source. `checkpoint` is as for `lms.range`.
 
         lms.fori_loop(0, n, lambda i, total: total + a[i], 0.0)
     """
     frame: dict[str, Any] = {STATE: init}
-    loop = For(_site(), Range(lower, upper) if staging() else range(lower, upper), frame)
+    plans = plan(checkpoint)
+    loop = For(_site(), Range(lower, upper, checkpoint=plans) if staging() else range(lower, upper), frame)
     while loop.again():
         (frame[STATE],) = loop.enter(frame)
         frame[STATE] = body(loop.item(), frame[STATE])

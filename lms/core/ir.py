@@ -121,6 +121,14 @@ def walk(block: Block) -> Iterator[Node]:
             open_blocks.pop()
 
 
+def named(node: Node) -> tuple[str, ...]:
+    """The functions that a node names: a callee, its halves where it has a rule, what is run again where it is checkpointed."""
+    if "callee" not in node.attrs:
+        return ()
+    again = node.attrs.get("again")
+    return (node.attrs["callee"], *node.attrs.get("halves", ()), *([] if again is None else [again]))
+
+
 def free_values(*blocks: Block) -> dict[Value, None]:
     """The values that blocks use and do not define, in order of first use."""
     free: dict[Value, None] = {}

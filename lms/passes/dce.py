@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from lms.core import primitives as p
 from lms.core.effects import Effects, Root
-from lms.core.ir import Block, Function, Node, Program, Value, walk
+from lms.core.ir import Block, Function, Node, Program, Value, named, walk
 
 from .rewrite import may_raise
 
@@ -154,7 +154,7 @@ def reachable(program: Program) -> set[str]:
     found, work = {program.entry}, [program.entry]
     while work:
         for node in walk(program.functions[work.pop()].body):
-            for name in (node.attrs["callee"], *node.attrs.get("halves", ())) if node.op in CALLS else ():
+            for name in named(node):
                 if name not in found:
                     found.add(name)
                     work.append(name)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from lms.core import primitives as p
 from lms.core.builder import Builder, Replay
-from lms.core.ir import Block, Function, Node, Program, Value, walk
+from lms.core.ir import Block, Function, Node, Program, Value, named, walk
 from lms.core.types import ArrayType, Dim, Type, fresh_symbol
 
 from .dce import CALLS, reachable
@@ -19,7 +19,12 @@ SMALL = 40  # nodes
 
 def callees(function: Function) -> list[str]:
     """The functions that a function calls, or may call once it is differentiated."""
-    return [name for n in walk(function.body) if n.op in CALLS for name in (n.attrs["callee"], *n.attrs.get("halves", ()))]
+    return [name for n in walk(function.body) for name in named(n)]
+
+
+def _stays(node: Node) -> bool:
+    """Whether a call stays one until it is differentiated: it has a rule, or is checkpointed."""
+    return "halves" in node.attrs or "again" in node.attrs
 
 
 def cycles(program: Program) -> set[str]:
@@ -64,7 +69,7 @@ class _Inliner(Replay):
 
     def node(self, node: Node) -> None:
         # a call with a derivative of its own stays one until it is differentiated
-        known = node.op is p.control.call and "halves" not in node.attrs
+        known = node.op is p.control.call and not _stays(node)
         callee = self.chosen.get(node.attrs["callee"]) if known else None
         if callee is None:
             super().node(node)
@@ -143,8 +148,8 @@ class Inline:
             for node in walk(function.body):
                 if node.op in CALLS:
                     uses[node.attrs["callee"]] += 1
-                    if node.op is not p.control.call or "halves" in node.attrs:
-                        differentiated.add(node.attrs["callee"])
+                    if node.op is not p.control.call or _stays(node):
+                        differentiated.update(named(node))
         chosen: dict[str, Function] = {}
         for name in order(program):
             function = program.functions[name]

@@ -1,0 +1,368 @@
+"""Checkpointed loops as programs. Before a function is differentiated, a loop with a plan becomes calls to be run *again*:
+calls whose residuals are their arguments (`checkpoint`). With `run(i, j, x)` for the iterations from i to j,
+
+    sqrt          for each segment (i, j):  x = run(i, j, x) again run
+    revolve(k)    reverse(i, j, k, x) = run(i, j, x)                             where few iterations are left
+                                        x = run(i, m, x) again reverse(i, m, k)  else: one snapshot, at i,
+                                        reverse(m, j, k - 1, x)                  and one fewer for what follows
+
+A snapshot is what such a call is given. Splitting at the m of binomial checkpointing makes the recursion Revolve (Griewank and
+Walther, Algorithm 799, 2000). The number of iterations of a `while` is known when it has run: `sqrt` lengthens its segments as
+it goes, `revolve` runs the loop once before it starts; run again, it obeys the numbers recorded and decides nothing twice.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from lms.core import primitives as p
+from lms.core.builder import Builder, Replay, building
+from lms.core.effects import Effects
+from lms.core.errors import StagingError
+from lms.core.ir import Function, Node, Program, Value, free_values, named, walk
+from lms.core.types import ArrayType, Scalar, Type, f64, fresh_symbol, i64
+from lms.staging.checkpoints import snapshots
+
+from .apart import Apart
+from .control import trips
+
+_s, _a, _c = p.scalar, p.array, p.control
+LOOPS = (_c.for_, _c.while_)
+VIEWS = (_a.const, _a.view, _a.transpose, _a.reshape)
+LEAF = 32  # iterations that `revolve` keeps in full at its end, where a snapshot is a few numbers
+FIRST_SEGMENT = 8  # of a `while`
+LARGEST = 2**62
+
+
+class Plans:
+    """The functions of one program with their loops as planned. The program's own functions stay as they are."""
+
+    def __init__(self, program: Program) -> None:
+        self.program, self.builder = program, Builder(program)
+        self.effects = Effects(program)
+        self.apart = Apart(program, self.effects)
+        self._planned: dict[tuple[str, str | None], str] = {}
+        self._quiet: dict[str, str] = {}
+
+    def planned(self, name: str, outermost: str | None = None) -> str:
+        """A function's form with its loops as planned; `outermost` is the plan of outer loops that have none of their own.
+
+        Raises `StagingError` where a plan cannot work.
+        """
+        found = self.form(name, outermost)
+        for function in self._reached(found):
+            for node in walk(function.body):
+                if "again" in node.attrs:
+                    node.attrs["again"] = self._silent(node.attrs["again"])
+        return found
+
+    def form(self, name: str, outermost: str | None) -> str:
+        """A function's form, that may still run again what prints."""
+        key = name, outermost
+        if key not in self._planned:
+            reached = [n for f in self._reached(name) for n in walk(f.body)]
+            for node in reached:
+                if "again" in node.attrs:
+                    self.separate(node, node.operands)
+            if any("checkpoint" in n.attrs or (outermost is not None and n.op in LOOPS) for n in reached):
+                f = self.program.functions[name]
+                with building(self.builder), self._opened(f, name) as new:
+                    self._planned[key] = new.name
+                    new.body.results = _Planner(self, f, outermost).run(f.body, new.body.params)
+            else:
+                self._planned[key] = name
+        return self._planned[key]
+
+    def _reached(self, name: str) -> list[Function]:
+        """A function and those that it may call, or run again."""
+        found, work = {name: self.program.functions[name]}, [name]
+        while work:
+            for node in walk(found[work.pop()].body):
+                for callee in named(node):
+                    if callee not in found:
+                        found[callee] = self.program.functions[callee]
+                        work.append(callee)
+        return list(found.values())
+
+    def _opened(self, like: Function, name: str) -> AbstractContextManager[Function]:
+        """Open a function with the parameters of another."""
+        params = like.body.params
+        return self.builder.function(name, [v.type for v in params], [v.name for v in params], mut=like.mut, span=like.span,
+                                     doc=like.doc)
+
+    # ------------------------------------------------------------------------------- what is run again
+
+    def _silent(self, name: str) -> str:
+        """A function's form that prints nothing, to be run again. Raises `StagingError` where it calls Python."""
+        if name not in self._quiet:
+            nodes = [n for f in self._reached(name) for n in walk(f.body)]
+            for node in nodes:
+                if node.op is _c.py_call:
+                    raise StagingError("what is checkpointed runs this again, and Python may then do something else", node.span,
+                                       fix="call Python outside of what is checkpointed, or leave the plan away")
+            if any(n.op is _c.print_ for n in nodes):
+                f = self.program.functions[name]
+                with building(self.builder), self._opened(f, f"{name}_silent") as new:
+                    self._quiet[name] = new.name
+                    new.body.results = _Silencer(self.builder, self._silent).run(f.body, new.body.params)
+            else:
+                self._quiet[name] = name
+            self._quiet[self._quiet[name]] = self._quiet[name]
+        return self._quiet[name]
+
+    def separate(self, node: Node, handles: Sequence[Value]) -> None:
+        """Refuse to run again on copies what changes an array that it may know by two names."""
+        changes = self.effects.of(node).changes
+        arrays = [v for v in dict.fromkeys(handles) if isinstance(v.type, ArrayType)]
+        for k, v in enumerate(arrays):
+            for w in arrays[:k]:
+                if (self.effects.roots(v) | self.effects.roots(w)) & changes and not self.apart.apart(v, w):
+                    names = " and ".join(sorted(repr(x.name) for x in (v, w) if x.name)) or "two of its arrays"
+                    raise StagingError(f"what is checkpointed here changes an array that {names} may share: run again, it would "
+                                       "change copies, which share nothing", node.span,
+                                       fix="use one name for the array, or leave the plan away")
+        if any(isinstance(root, str) for root in changes):
+            raise StagingError("what is checkpointed here changes an array in a record, and a snapshot does not hold that",
+                               node.span, fix="carry the array itself in a variable, or leave the plan away")
+
+
+class _Silencer(Replay):
+    """Copies a function without what it prints."""
+
+    def __init__(self, builder: Builder, silent: Callable[[str], str]) -> None:
+        super().__init__(builder)
+        self.silent = silent
+
+    def node(self, node: Node) -> None:
+        if node.op is _c.call:
+            callees = {key: self.silent(node.attrs[key]) for key in ("callee", "again") if key in node.attrs}
+            self.emit_as(node, node.op, self.values(node.operands), {**self.attrs(node.attrs), **callees})
+        elif node.op is not _c.print_:
+            super().node(node)
+
+
+class _Planner(Replay):
+    """Copies a function, with calls in the place of loops that have a plan."""
+
+    def __init__(self, plans: Plans, function: Function, outermost: str | None = None) -> None:
+        super().__init__(plans.builder)
+        self.plans, self.function, self.outermost = plans, function, outermost
+
+    def node(self, node: Node) -> None:
+        if node.op in LOOPS:
+            plan = node.attrs.get("checkpoint", self.outermost)
+            outer, self.outermost = self.outermost, None
+            if plan is None:
+                super().node(node)
+            else:
+                with self.builder.at(node.span):
+                    _Outlined(self, node).emit(plan)
+            self.outermost = outer
+        elif node.op is _c.call and "halves" not in node.attrs:
+            callees = {key: self.plans.form(node.attrs[key], self.outermost) for key in ("callee", "again") if key in node.attrs}
+            self.emit_as(node, node.op, self.values(node.operands), {**self.attrs(node.attrs), **callees})
+        else:
+            super().node(node)
+
+    def inside(self, env: dict[Value, Value]) -> _Planner:
+        """One that copies what stands inside a loop into a function of its own."""
+        inner = _Planner(self.plans, self.function)
+        inner.env, inner.symbols = env, dict(self.symbols)
+        return inner
+
+
+class _Outlined:
+    """A loop whose iterations become a function, run(from, to, snapshots, free..., carried...) -> carried."""
+
+    def __init__(self, planner: _Planner, node: Node) -> None:
+        self.planner, self.node, self.b = planner, node, planner.builder
+        self.counted = node.op is _c.for_
+        self.body = node.blocks[-1]
+        first = 3 if self.counted else 0
+        self.carried = self.body.params[1 if self.counted else 0:]
+        self.inits = node.operands[first:]
+        self.remade: list[Node] = []  # constants and views, made inside again: a copy of an array has views of its own
+        self.free: dict[Value, None] = {}
+        for v in (*node.operands[:first], *free_values(*node.blocks)):
+            self._take(v)
+        planner.plans.separate(node, (*self.free, *self.carried))
+
+    def _take(self, v: Value) -> None:
+        if v.node is not None and v.node.op in VIEWS:
+            if v.node not in self.remade:
+                for w in v.node.operands:
+                    self._take(w)
+                self.remade.append(v.node)
+        else:
+            self.free[v] = None
+
+    def emit(self, plan: str) -> None:
+        """The loop as planned, where the builder stands."""
+        planner, b = self.planner, self.b
+        self.given = planner.values(tuple(self.free))
+        inits = planner.values(self.inits)
+        k = snapshots(plan)
+        count = b.const(k or 0)
+        run = self._run()
+        reverse = run if k is None else self._reverse(run)
+        if self.counted:
+            n = trips(b, *planner.values(self.node.operands[:3]))
+            out = self._segments(run, n, inits) if k is None else self._call(reverse, b.const(0), n, count, inits)
+        else:
+            steps = self._steps()
+            out = (self._lengthening_segments(steps, run, inits) if k is None else
+                   self._call(steps, b.const(0), b.const(LARGEST), count, inits, again=reverse, recorded=1)[:-1])
+        planner.bind(self.node.results, out)
+
+    # --------------------------------------------------------------------------------------- functions
+
+    def _function(self, name: str) -> AbstractContextManager[Function]:
+        values = (*self.free, *self.carried)
+        f = self.planner.function
+        return self.b.function(f"{f.name}_{name}", [i64, i64, i64, *(self.planner.type(v.type) for v in values)],
+                               ["i", "j", "snapshots", *(v.name for v in values)], span=self.node.span,
+                               mut=frozenset(range(3, 3 + len(values))))
+
+    def _inside(self, f: Function) -> _Planner:
+        """What copies the loop into a function: `free` are its parameters."""
+        inner = self.planner.inside(dict(zip(self.free, f.body.params[3:], strict=False)))
+        for node in self.remade:
+            inner.node(node)
+        return inner
+
+    def _run(self) -> str:
+        """The iterations from one number to another. Those of a `while` do not ask its condition."""
+        b, node = self.b, self.node
+        with self._function("run") as f:
+            inner = self._inside(f)
+            i, j = f.body.params[:2]
+            if self.counted:
+                start, _, step = inner.values(node.operands[:3])
+                bounds = [b.emit1(_s.add, start, b.emit1(_s.mul, n, step)) for n in (i, j)]
+                body = inner.nested(self.body)
+            else:
+                bounds, step = [i, j], b.const(1)
+                types = [inner.type(v.type) for v in self.carried]
+                with b.reify([i64, *types], ["i", *(v.name for v in self.carried)]) as body:
+                    body.results = inner.run(self.body, body.params[1:])
+            f.body.results = b.emit(_c.for_, *bounds, step, *self._last(f), blocks=[body], types=self._types(),
+                                    names=[v.name for v in self.carried])
+        return f.name
+
+    def _steps(self) -> str:
+        """At most so many iterations of a `while`, and how many they were."""
+        b, (condition, body) = self.b, self.node.blocks
+        with self._function("steps") as f:
+            inner = self._inside(f)
+            types, names = [*(inner.type(v.type) for v in self.carried), i64], [*(v.name for v in self.carried), "trips"]
+            with b.reify(types, names) as asks:
+                (ok,) = inner.run(condition, asks.params[:-1])
+                asks.results = (b.emit1(_s.and_, ok, b.emit1(_s.lt, asks.params[-1], f.body.params[1])),)
+            with b.reify(types, names) as does:
+                out = inner.run(body, does.params[:-1])
+                does.results = (*out, b.emit1(_s.add, does.params[-1], b.const(1)))
+            f.body.results = b.emit(_c.while_, *self._last(f), f.body.params[0], blocks=[asks, does],
+                                    types=(*self._types(), i64), names=names)
+        return f.name
+
+    def _reverse(self, run: str) -> str:
+        """The iterations from one number to another, so that going back needs few snapshots."""
+        b = self.b
+        with self._function("reverse") as f:
+            i, j, k = f.body.params[:3]
+            leaf = b.const(LEAF if self._small() else 1)
+            self.given, outer = f.body.params[3 : 3 + len(self.free)], self.given
+            few = b.emit1(_s.le, b.emit1(_s.sub, j, i), leaf)
+            with b.reify() as whole:
+                whole.results = self._call(run, i, j, k, self._last(f))
+            with b.reify() as split:
+                m = b.emit(_c.call, i, j, k, leaf, callee=_binomial(b), types=(i64,))[0]
+                first = self._call(run, i, m, k, self._last(f), again=f.name)
+                split.results = self._call(f.name, m, j, b.emit1(_s.sub, k, b.const(1)), first)
+            f.body.results = b.emit(_c.if_, few, blocks=[whole, split], types=self._types(),
+                                    names=[v.name for v in self.carried])
+            self.given = outer
+        return f.name
+
+    def _small(self) -> bool:
+        """Whether what an iteration keeps is a few numbers."""
+        changed = self.planner.plans.effects.of(self.node).changes
+        return not changed and all(isinstance(v.type, Scalar) for v in self.carried)
+
+    def _last(self, f: Function) -> tuple[Value, ...]:
+        return f.body.params[3 + len(self.free):]
+
+    def _types(self) -> tuple[Type, ...]:
+        """The types after some iterations: sizes that change in the loop get a new name wherever they are made."""
+        out: list[Type] = []
+        for v, result in zip(self.carried, self.node.results, strict=True):
+            t = self.planner.type(v.type)
+            if isinstance(t, ArrayType) and isinstance(result.type, ArrayType):
+                dims = tuple(d if d == e else fresh_symbol() for d, e in zip(t.dims, self.planner.type(result.type).dims,
+                                                                             strict=True))
+                t = ArrayType(t.dtype, dims, t.layout)
+            out.append(t)
+        return tuple(out)
+
+    def _call(self, callee: str, i: Value, j: Value, k: Value, carried: Sequence[Value], **attrs: Any) -> tuple[Value, ...]:
+        """Iterations from i to j. `again`: what is run again instead; `recorded`: it takes the number of them for j."""
+        types = (*self._types(), i64) if "recorded" in attrs else self._types()
+        return self.b.emit(_c.call, i, j, k, *self.given, *carried, callee=callee, types=types,
+                           names=[v.name for v in self.carried], **attrs)
+
+    # ------------------------------------------------------------------------------------------- plans
+
+    def _segments(self, run: str, n: Value, inits: Sequence[Value]) -> tuple[Value, ...]:
+        """A `for` of about sqrt(n) segments of about sqrt(n) iterations."""
+        b = self.b
+        root = b.emit1(_s.convert, b.emit1(_s.sqrt, b.emit1(_s.convert, n, dtype=f64)), dtype=i64)
+        length = b.emit1(_s.add, root, b.const(1))
+        count = b.emit1(_s.floordiv, b.emit1(_s.add, n, root), length)
+        types, names = [self.planner.type(v.type) for v in self.carried], [v.name for v in self.carried]
+        with b.reify([i64, *types], ["segment", *names]) as f:
+            i = b.emit1(_s.mul, f.params[0], length)
+            j = b.emit1(_s.minimum, b.emit1(_s.add, i, length), n)
+            f.results = self._call(run, i, j, b.const(0), f.params[1:], again=run)
+        return b.emit(_c.for_, b.const(0), count, b.const(1), *inits, blocks=[f], types=self._types(), names=names)
+
+    def _lengthening_segments(self, steps: str, run: str, inits: Sequence[Value]) -> tuple[Value, ...]:
+        """A `while` of segments, each longer than the one before by an iteration: of n iterations, about sqrt(2 n) segments."""
+        b, planner = self.b, self.planner
+        types = [*(planner.type(v.type) for v in self.carried), i64]
+        names = [*(v.name for v in self.carried), "length"]
+        with b.reify(types, names) as asks:
+            asks.results = planner.run(self.node.blocks[0], asks.params[:-1])
+        with b.reify(types, names) as f:
+            *carried, length = f.params
+            *out, _ = self._call(steps, b.const(0), length, b.const(0), carried, again=run, recorded=1)
+            f.results = (*out, b.emit1(_s.add, length, b.const(1)))
+        return b.emit(_c.while_, *inits, b.const(FIRST_SEGMENT), blocks=[asks, f], types=(*self._types(), i64), names=names)[:-1]
+
+
+def _binomial(b: Builder) -> str:
+    """The name of split(i, j, k, leaf): the iteration between i and j before which the next of k snapshots is taken."""
+    name = "checkpoint_split"
+    if name in b.program.functions:
+        return name
+    with b.function(name, [i64, i64, i64, i64], ["i", "j", "snapshots", "leaf"]) as f:
+        i, j, k, leaf = f.body.params
+        one = b.const(1)
+        add, sub, mul, div, most = (functools.partial(b.emit1, op) for op in (_s.add, _s.sub, _s.mul, _s.floordiv, _s.maximum))
+        length = div(add(sub(j, i), sub(leaf, one)), leaf)
+        k = b.emit1(_s.minimum, k, length)
+        # how far k snapshots reach where no iteration is run more than `times` times: binomial(k + times, k)
+        with b.reify([i64, i64], ["times", "reach"]) as short:
+            short.results = (b.emit1(_s.lt, short.params[1], length),)
+        with b.reify([i64, i64], ["times", "reach"]) as more:
+            times = add(more.params[0], one)
+            more.results = (times, div(mul(more.params[1], add(k, times)), times))
+        times, reach = b.emit(_c.while_, b.const(0), one, blocks=[short, more], types=(i64, i64), names=["times", "reach"])
+        both = add(k, times)
+        fewer_snapshots, fewer_times = div(mul(reach, k), both), div(mul(reach, times), both)
+        twice_fewer = div(mul(fewer_times, sub(times, one)), most(sub(both, one), one))
+        left = most(most(sub(length, fewer_snapshots), twice_fewer), one)
+        f.body.results = (sub(j, mul(sub(length, left), leaf)),)
+    return name
