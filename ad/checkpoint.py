@@ -18,7 +18,6 @@ from lms.core.errors import StagingError
 from lms.core.ir import Node, Value
 from lms.core.types import ArrayType, Scalar, SumType
 
-from .activity import Activity
 from .cotangents import Cotangents, Halves, zero
 from .shadows import shadow_type, zeros
 

@@ -23,7 +23,7 @@ from lms.core.builder import Builder, Replay, building
 from lms.core.effects import Effects
 from lms.core.errors import StagingError
 from lms.core.ir import Function, Node, Program, Value, free_values, named, walk
-from lms.core.types import ArrayType, Scalar, Type, f64, fresh_symbol, i64
+from lms.core.types import ArrayType, Scalar, SumType, Type, f64, fresh_symbol, i64
 from lms.staging.checkpoints import snapshots
 
 from .apart import Apart
@@ -65,7 +65,7 @@ class Plans:
         if key not in self._planned:
             reached = [n for f in self._reached(name) for n in walk(f.body)]
             for node in reached:
-                if "again" in node.attrs:
+                if "again" in node.attrs and node.half != "backward":  # those of a derivative take copies that are apart
                     self.separate(node, node.operands)
             if any("checkpoint" in n.attrs or (outermost is not None and n.op in LOOPS) for n in reached):
                 f = self.program.functions[name]
@@ -124,7 +124,9 @@ class Plans:
                     raise StagingError(f"what is checkpointed here changes an array that {names} may share: run again, it would "
                                        "change copies, which share nothing", node.span,
                                        fix="use one name for the array, or leave the plan away")
-        if any(isinstance(root, str) for root in changes):
+        records = [v.type for v in handles if isinstance(v.type, SumType)]
+        records += [v.type.dtype for v in arrays if isinstance(v.type, ArrayType) and isinstance(v.type.dtype, SumType)]
+        if any(self.effects.within(t) & changes for t in records):
             raise StagingError("what is checkpointed here changes an array in a record, and a snapshot does not hold that",
                                node.span, fix="carry the array itself in a variable, or leave the plan away")
 
