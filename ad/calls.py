@@ -115,7 +115,10 @@ def _results(s: Sweep, a: Activity) -> tuple[list[int], list[int]]:
 
 def keep_frame(b: Builder, crossing: Crossing, frame: SumType, block: Block) -> None:
     """State the fields of an activation's record, and return one from the forward function."""
-    fields = tuple((v.name or f"v{k}", _unsized(v.type)) for k, v in enumerate(crossing.saved))
+    names: dict[str, None] = {}
+    for k, v in enumerate(crossing.saved):
+        names[v.name if v.name and v.name not in names else f"v{k}"] = None
+    fields = tuple((name, _unsized(v.type)) for name, v in zip(names, crossing.saved, strict=True))
     frame.constructors = (Constructor("none", ()), Constructor("frame", fields))
     with b.into(block):
         record = b.emit1(p.record.construct, *crossing.saved, type=frame, tag=1)
