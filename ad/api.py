@@ -18,6 +18,7 @@ from lms.core.ir import Value
 from lms.core.types import ArrayType, Scalar, Type, is_differentiable
 from lms.staging import functions, trees
 from lms.staging.arguments import Later, Signature
+from lms.staging.checkpoints import plan, planned
 from lms.staging.functions import Call
 from lms.staging.joins import describe
 from lms.staging.rep import Rep, lift_value
@@ -61,18 +62,21 @@ def prepare(f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) 
 # ------------------------------------------------------------------------------------------------- reverse
 
 
-def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False,
+                   checkpoint: str | None = None) -> Callable[..., Any]:
     """A function that gives what `f` gives, and the gradient of its float result.
 
     The gradient is a container like the argument; what is no float has None. With `has_aux`, `f` gives the float and
-    something else, and so does the value. Raises `StagingTypeError` for an argument without floats, or another result.
+    something else, and so does the value. `checkpoint` is the plan of the outermost loops that have none.
+    Raises `StagingTypeError` for an argument without floats, or another result.
     """
+    checkpoint = plan(checkpoint, "the loops of this function")
 
     def valued(*args: Any, **kwargs: Any) -> Any:
         call, signature = prepare(f, args, kwargs)
         selected = [select(call, signature, n) for n in numbers(argnums)]
         seeds = _seed_one(call, signature, has_aux)
-        value, gradients = pull(call, [k for s in selected for k in s.positions], seeds)
+        value, gradients = pull(call, [k for s in selected for k in s.positions], seeds, checkpoint=checkpoint)
         rest = iter(gradients)
         found = tuple(like(s.spec, rest) for s in selected)
         return value, found if _several(argnums) else found[0]
@@ -80,15 +84,26 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
     return taking_the_same(f, valued)
 
 
-def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False,
+         checkpoint: str | None = None) -> Callable[..., Any]:
     """The gradient of a function whose result is one float; see `value_and_grad`. With `has_aux`: gradient, and the rest."""
-    valued = value_and_grad(f, argnums, has_aux)
+    valued = value_and_grad(f, argnums, has_aux, checkpoint)
 
     def gradient(*args: Any, **kwargs: Any) -> Any:
         value, found = valued(*args, **kwargs)
         return (found, value[1]) if has_aux else found
 
     return taking_the_same(f, gradient)
+
+
+def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f`, of which a gradient keeps the arguments, and runs it again in the backward half."""
+
+    def kept(*args: Any, **kwargs: Any) -> Any:
+        call, _ = prepare(f, args, kwargs)
+        return call.emit(again=call.function.name)
+
+    return taking_the_same(f, kept)
 
 
 def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
@@ -128,10 +143,10 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]
 
 
 def pull(call: Call, wrt: Sequence[int], seeds: Sequence[Value],
-         operands: Sequence[Value] | None = None) -> tuple[Any, list[Rep]]:
+         operands: Sequence[Value] | None = None, checkpoint: str | None = None) -> tuple[Any, list[Rep]]:
     """Emit a `vjp` node: the function's result, and the cotangents of the operands at the positions `wrt`."""
     out = current().emit(p.control.vjp, *(call.operands if operands is None else operands), *seeds,
-                         callee=call.function.name, wrt=tuple(wrt), types=call.types)
+                         callee=call.function.name, wrt=tuple(wrt), types=call.types, **planned(checkpoint))
     n = len(call.types)
     return call.rebuild(out[:n]), list(map(Rep, out[n:]))
 

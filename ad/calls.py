@@ -117,7 +117,10 @@ def keep_frame(b: Builder, crossing: Crossing, frame: SumType, block: Block) -> 
     """State the fields of an activation's record, and return one from the forward function."""
     names: dict[str, None] = {}
     for k, v in enumerate(crossing.saved):
-        names[v.name if v.name and v.name not in names else f"v{k}"] = None
+        name = v.name or f"v{k}"
+        while name in names:
+            name += "_"
+        names[name] = None
     fields = tuple((name, _unsized(v.type)) for name, v in zip(names, crossing.saved, strict=True))
     frame.constructors = (Constructor("none", ()), Constructor("frame", fields))
     with b.into(block):

@@ -140,8 +140,9 @@ class _Silencer(Replay):
 
     def node(self, node: Node) -> None:
         if node.op is _c.call:
-            callees = {key: self.silent(node.attrs[key]) for key in ("callee", "again") if key in node.attrs}
-            self.emit_as(node, node.op, self.values(node.operands), {**self.attrs(node.attrs), **callees})
+            attrs = self.attrs(node.attrs)
+            attrs |= {key: self.silent(attrs[key]) for key in ("callee", "again") if key in attrs}
+            self.emit_as(node, node.op, self.values(node.operands), attrs)
         elif node.op is not _c.print_:
             super().node(node)
 
@@ -164,8 +165,9 @@ class _Planner(Replay):
                     _Outlined(self, node).emit(plan)
             self.outermost = outer
         elif node.op is _c.call and "halves" not in node.attrs:
-            callees = {key: self.plans.form(node.attrs[key], self.outermost) for key in ("callee", "again") if key in node.attrs}
-            self.emit_as(node, node.op, self.values(node.operands), {**self.attrs(node.attrs), **callees})
+            attrs = self.attrs(node.attrs)
+            attrs |= {key: self.plans.form(attrs[key], self.outermost) for key in ("callee", "again") if key in attrs}
+            self.emit_as(node, node.op, self.values(node.operands), attrs)
         else:
             super().node(node)
 
@@ -222,11 +224,11 @@ class _Outlined:
     # --------------------------------------------------------------------------------------- functions
 
     def _function(self, name: str) -> AbstractContextManager[Function]:
-        values = (*self.free, *self.carried)
-        f = self.planner.function
-        return self.b.function(f"{f.name}_{name}", [i64, i64, i64, *(self.planner.type(v.type) for v in values)],
-                               ["i", "j", "snapshots", *(v.name for v in values)], span=self.node.span,
-                               mut=frozenset(range(3, 3 + len(values))))
+        values, effects = (*self.free, *self.carried), self.planner.plans.effects
+        mut = frozenset(k for k, v in enumerate(values, 3) if effects.roots(v) & effects.of(self.node).changes)
+        return self.b.function(f"{self.planner.function.name}_{name}",
+                               [i64, i64, i64, *(self.planner.type(v.type) for v in values)],
+                               ["i", "j", "snapshots", *(v.name for v in values)], span=self.node.span, mut=mut)
 
     def _inside(self, f: Function) -> _Planner:
         """What copies the loop into a function: `free` are its parameters."""
@@ -301,10 +303,9 @@ class _Outlined:
         """The types after some iterations: sizes that change in the loop get a new name wherever they are made."""
         out: list[Type] = []
         for v, result in zip(self.carried, self.node.results, strict=True):
-            t = self.planner.type(v.type)
-            if isinstance(t, ArrayType) and isinstance(result.type, ArrayType):
-                dims = tuple(d if d == e else fresh_symbol() for d, e in zip(t.dims, self.planner.type(result.type).dims,
-                                                                             strict=True))
+            t, after = self.planner.type(v.type), self.planner.type(result.type)
+            if isinstance(t, ArrayType) and isinstance(after, ArrayType):
+                dims = tuple(d if d == e else fresh_symbol() for d, e in zip(t.dims, after.dims, strict=True))
                 t = ArrayType(t.dtype, dims, t.layout)
             out.append(t)
         return tuple(out)

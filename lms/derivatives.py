@@ -73,23 +73,39 @@ def _derived(make: Callable[..., Any], inside: Callable[..., Any], f: Callable[.
     return _kept(s, (make, *settings.items()), lambda: Derived(make, s, settings, inside(s, **settings), signature))
 
 
-def grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, has_aux: bool = False) -> Staged[..., Any]:
+def grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, has_aux: bool = False,
+         checkpoint: str | None = None) -> Staged[..., Any]:
     """The gradient of a function whose result is one float, as a staged function.
 
     `argnums` says by which arguments: numbers or names, one or several. The gradient is a container like the argument, with
     None for what is no float. With `has_aux`, `f` gives the float and something else, and the result is (gradient, that).
-    Raises `TypeError` for an argument without floats.
+    `checkpoint` is the plan of the outermost loops of `f` that have none of their own: `"sqrt"` or `"revolve(20)"`.
+    Raises `TypeError` for an argument without floats, `StagingError` for a plan that cannot work.
 
         lms.grad(lambda x: x * x)(3.0)      # 6.0
     """
-    return _derived(grad, ad.grad, f, {"argnums": argnums, "has_aux": has_aux})  # type: ignore[no-any-return]  # a callable
+    settings = {"argnums": argnums, "has_aux": has_aux, "checkpoint": checkpoint}
+    return _derived(grad, ad.grad, f, settings)  # type: ignore[no-any-return]  # a callable
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0,
-                   has_aux: bool = False) -> Staged[..., Any]:
+                   has_aux: bool = False, checkpoint: str | None = None) -> Staged[..., Any]:
     """As `grad`, but gives the value too: (value, gradient), or ((value, something else), gradient)."""
-    settings = {"argnums": argnums, "has_aux": has_aux}
+    settings = {"argnums": argnums, "has_aux": has_aux, "checkpoint": checkpoint}
     return _derived(value_and_grad, ad.value_and_grad, f, settings)  # type: ignore[no-any-return]  # a callable
+
+
+def checkpoint(f: Callable[..., Any]) -> Staged[..., Any]:
+    """`f`, of which a gradient keeps nothing but the arguments: the backward half runs it again, on a copy of what it changes.
+
+    What it prints, it prints once. Raises `StagingError` where it calls Python, or changes an array it knows by two names.
+
+        layer = lms.checkpoint(lambda x: np.tanh(x))
+        lms.grad(lambda x: np.sum(layer(layer(x))))(np.ones(3))
+
+    Source: Chen et al., Training deep nets with sublinear memory cost, 2016.
+    """
+    return _derived(checkpoint, ad.checkpoint, f, {})  # type: ignore[no-any-return]  # a callable
 
 
 def _kept(s: Staged[..., Any], key: Any, make: Callable[[], Staged[..., Any]]) -> Staged[..., Any]:

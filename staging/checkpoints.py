@@ -32,6 +32,11 @@ def plan(given: Any, what: str = "this loop") -> str | None:
     return f"revolve({int(found[1])})"
 
 
+def planned(plan: str | None) -> dict[str, Any]:
+    """The attribute of a loop, or of a derivative, that has a plan."""
+    return {} if plan is None else {"checkpoint": plan}
+
+
 def snapshots(plan: str) -> int | None:
     """How many snapshots a plan of `revolve` may hold at once; None for "sqrt"."""
     found = _REVOLVE.fullmatch(plan)

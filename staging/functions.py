@@ -68,9 +68,9 @@ class Call:
     bound: Bound
     result: Any
 
-    def emit(self) -> Any:
+    def emit(self, **attrs: Any) -> Any:
         """Make the call; give the result as the function's callers see it."""
-        out = current().emit(p.control.call, *self.operands, callee=self.function.name, types=self.types)
+        out = current().emit(p.control.call, *self.operands, callee=self.function.name, types=self.types, **attrs)
         return self.rebuild(out)
 
     def rebuild(self, values: Sequence[Value]) -> Any:

@@ -22,7 +22,7 @@ from lms.core.types import ArrayType, Type, bool_, fresh_symbol, i64
 from . import trees
 from .blocks import Attempt, blocks, close_block, open_block, remembered, splice, unwind
 from .carried import Carried
-from .checkpoints import plan
+from .checkpoints import plan, planned
 from .control import Dead, Site, truth
 from .hygiene import may_change
 from .iterables import Later, Range, Unrolled, counter, index_value, later
@@ -158,11 +158,6 @@ class Loop(ABC):
             if isinstance(x, Undefined) and x.notes:
                 found[name] = x  # one path through the body leaves it so
         return tuple(found.values())
-
-
-def planned(checkpoint: str | None) -> dict[str, Any]:
-    """The attribute of a loop with a plan."""
-    return {} if checkpoint is None else {"checkpoint": checkpoint}
 
 
 def prune(blocks: Sequence[Block], inits: Sequence[Value], dropped: frozenset[int] = frozenset()) -> list[int]:

@@ -1,0 +1,352 @@
+"""Checkpointed loops and calls: the gradients, values, memory and output of the same program without a plan, to second order."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lms
+from lms import Array, Mut, Rep, f64, i64
+
+PLANS = ("sqrt", "revolve(3)", "revolve(1)")
+Case = tuple[Callable[..., Any], Callable[[], tuple[Any, ...]], tuple[Any, ...]]
+
+
+def staged(plan: str | None, backend: str = "interpret") -> dict[str, Case]:
+    """Programs whose loops have a plan: the function, its arguments, by which it is differentiated."""
+
+    @lms.stage(backend=backend)
+    def counts(x: Rep[f64], hist: Mut[Array[i64, "m"]], a: Mut[Array[f64, "k"]], n: Rep[i64]) -> Rep[f64]:
+        total = 0.0
+        for i in lms.range(n, checkpoint=plan):
+            hist[i % 3] += 1
+            a[i % len(a)] *= 1.1 + 0.01 * x
+            x = lms.sin(x) + 0.1 * a[(i * 7) % len(a)]
+            total += x * hist[i % 3]
+            if i == 3:
+                print("three", i)
+        return total
+
+    @lms.stage(backend=backend)
+    def ping_pong(u: Mut[Array[f64, "m"]], n: Rep[i64]) -> Rep[f64]:
+        a, b = u, np.zeros(len(u))
+        for _ in lms.range(n, checkpoint=plan):
+            for i in range(1, len(u) - 1):
+                b[i] = a[i] + 0.2 * (a[i - 1] - 2 * a[i] + a[i + 1]) + 0.01 * a[i] * a[i]
+            a, b = b, a
+        return np.sum(a * a * a)
+
+    @lms.stage(backend=backend)
+    def fresh(u: Rep[Array[f64, "m"]], n: Rep[i64]) -> Rep[f64]:
+        for _ in lms.range(n, checkpoint=plan):
+            new = np.zeros(len(u))
+            for i in range(1, len(u) - 1):
+                new[i] = u[i] + 0.2 * (u[i - 1] - 2 * u[i] + u[i + 1]) + 0.01 * u[i] * u[i]
+            u = new
+        return np.sum(u * u * u)
+
+    @lms.stage(backend=backend)
+    def whole(u: Rep[Array[f64, "m"]], w: Rep[Array[f64, "m", "m"]], n: Rep[i64]) -> Rep[f64]:
+        for _ in lms.range(n, checkpoint=plan):
+            u = np.tanh(w @ u + 0.1)
+        return np.sum(u * u * u)
+
+    @lms.stage(backend=backend)
+    def leaves_early(x: Rep[f64], w: Rep[Array[f64, "m"]]) -> Rep[f64]:
+        total = 0.0
+        for i in lms.range(40, checkpoint=plan):
+            j = 0
+            while j < i % 4:
+                x = x * 0.9 + lms.sin(w[j])
+                j += 1
+            if x > 7.5:
+                break
+            total += x * x
+        return total + x
+
+    @lms.stage(backend=backend)
+    def until(x: Rep[f64], limit: Rep[f64]) -> Rep[f64]:
+        def step(s):
+            return s[0] + lms.sin(s[0]) * 0.05 + 0.01, s[1] + s[0] * s[0]
+
+        return lms.while_loop(lambda s: s[0] < limit, step, (x, 0.0), checkpoint=plan)[1]
+
+    @lms.stage(backend=backend)
+    def written(x: Rep[f64], out: Mut[Array[f64, "n"]]) -> Rep[f64]:
+        for i in lms.range(len(out), checkpoint=plan):
+            x = lms.sin(x) + 0.3
+            out[i] = x
+        return np.sum(out * out)
+
+    @lms.stage(backend=backend)
+    def nested(x: Rep[f64], n: Rep[i64]) -> Rep[f64]:
+        for i in lms.range(n):
+            for j in lms.range(i, checkpoint=plan):
+                x = x + 0.1 * lms.sin(x * j)
+            for j in lms.range(5, 0, -2, checkpoint=plan):
+                x = lms.cos(x) + j * 0.1
+        return x
+
+    @lms.stage(backend=backend)
+    def recursive(x: Rep[f64], n: Rep[i64]) -> Rep[f64]:
+        if n == 0:
+            return x
+        for k in lms.range(n, checkpoint=plan):
+            x = lms.sin(x) + 0.1 * k
+        return recursive(x, n - 1) * x
+
+    return {
+        "counts": (counts, lambda: (0.5, np.zeros(3, dtype=np.int64), np.arange(1.0, 6.0), 30), (0, "a")),
+        "ping_pong": (ping_pong, lambda: (np.linspace(0, 1, 7) ** 2, 11), (0,)),
+        "fresh": (fresh, lambda: (np.linspace(0, 1, 7) ** 2, 11), (0,)),
+        "whole": (whole, lambda: (np.linspace(0, 1, 4) ** 2, np.cos(np.arange(16.0)).reshape(4, 4), 9), (0, 1)),
+        "leaves_early": (leaves_early, lambda: (0.5, np.array([1.0, 2.0, 3.0, 1.5])), (0, 1)),
+        "until": (until, lambda: (0.5, 2.5), (0,)),
+        "written": (written, lambda: (0.5, np.ones(13)), (0, 1)),
+        "nested": (nested, lambda: (0.5, 9), (0,)),
+        "recursive": (recursive, lambda: (0.5, 6), (0,)),
+    }
+
+
+NAMES = list(staged(None))
+
+
+def second(f: Any, by: tuple[Any, ...], backend: str) -> Any:
+    """The gradient of a number that depends on the whole gradient of `f`."""
+
+    def weighted(*args: Any) -> Any:
+        total = 0.0
+        for g in lms.grad(f, by)(*args):
+            total = total + np.sum(lms.sin(g))
+        return total
+
+    weighted.__signature__ = signature(f.unstaged)  # type: ignore[attr-defined]  # how functions state theirs
+    return lms.grad(lms.stage(weighted, backend=backend), by)
+
+
+def agree(with_plan: Any, without: Any, arguments: Callable[[], tuple[Any, ...]]) -> None:
+    mine, theirs = arguments(), arguments()
+    found, expected = with_plan(*mine), without(*theirs)
+    for g, e in zip(lms.staging.trees.flatten(found)[0], lms.staging.trees.flatten(expected)[0], strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-12, atol=1e-12)
+    for x, y in zip(mine, theirs, strict=True):
+        np.testing.assert_array_equal(x, y, err_msg="memory afterwards is not what the program leaves")
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_is_that_without_a_plan(name: str, plan: str, capsys: pytest.CaptureFixture[str]) -> None:
+    f, arguments, by = staged(plan)[name]
+    agree(lms.value_and_grad(f, by), lms.value_and_grad(staged(None)[name][0], by), arguments)
+    printed = capsys.readouterr().out
+    assert printed == ("three 3\n" * 2 if name == "counts" else ""), "once by each"
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[] if name in ("counts", "until") else pytest.mark.slow) for name in NAMES])
+def test_second_derivatives_are_those_without_a_plan(name: str, plan: str) -> None:
+    f, arguments, by = staged(plan)[name]
+    agree(second(f, by, "interpret"), second(staged(None)[name][0], by, "interpret"), arguments)
+
+
+@pytest.mark.parametrize("backend", ["python", "llvm"])
+@pytest.mark.parametrize("plan", PLANS[:2])
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[] if name in ("ping_pong", "until") else pytest.mark.slow) for name in NAMES])
+def test_the_compiled_back_ends_agree(name: str, plan: str, backend: str) -> None:
+    f, arguments, by = staged(plan, backend)[name]
+    agree(lms.value_and_grad(f, by), lms.value_and_grad(staged(None)[name][0], by), arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_compiled_second_derivatives_agree(name: str, plan: str) -> None:
+    f, arguments, by = staged(plan, "llvm")[name]
+    agree(second(f, by, "llvm"), second(staged(None)[name][0], by, "interpret"), arguments)
+
+
+@pytest.mark.parametrize("n", range(5))
+@pytest.mark.parametrize("plan", PLANS)
+def test_short_loops(plan: str, n: int) -> None:
+    def f(x, n: Rep[i64]):
+        for _ in lms.range(n, checkpoint=plan):
+            x = lms.sin(x)
+        return x
+
+    expected = 0.5
+    slope = 1.0
+    for _ in range(n):
+        expected, slope = math.sin(expected), slope * math.cos(expected)
+    assert lms.value_and_grad(lms.stage(f, backend="interpret"))(0.5, n) == pytest.approx((expected, slope))
+
+
+# ------------------------------------------------------------------------------------------ how it is said
+
+
+def waves(x: Rep[f64], n: Rep[i64]) -> Rep[f64]:
+    steps = 0.0
+    while steps < n:
+        steps += 1.0
+        for k in range(3):
+            x = lms.sin(x) + 0.1 * k
+    return x
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_plan_for_the_outer_loops_of_a_function(plan: str) -> None:
+    f = lms.stage(waves, backend="interpret")
+    assert lms.grad(f, checkpoint=plan)(0.5, 12) == pytest.approx(lms.grad(f)(0.5, 12), rel=1e-12)
+    assert lms.stage(lambda x: lms.grad(waves, checkpoint=plan)(x, 12))(0.5) == pytest.approx(lms.grad(f)(0.5, 12), rel=1e-12)
+
+
+def test_loops_without_source_take_a_plan() -> None:
+    def f(x):
+        return lms.fori_loop(0, 20, lambda i, s: lms.sin(s) + 0.1 * i, x, checkpoint="revolve(2)")
+
+    def g(x):
+        return lms.fori_loop(0, 20, lambda i, s: lms.sin(s) + 0.1 * i, x)
+
+    assert lms.grad(f)(0.5) == pytest.approx(lms.grad(g)(0.5), rel=1e-12)
+
+
+def test_enumerate_zip_and_reversed_keep_the_plan() -> None:
+    @lms.stage(backend="interpret")
+    def f(x: Rep[f64], w: Rep[Array[f64, "n"]]) -> Rep[f64]:
+        for k, (_, v) in enumerate(zip(reversed(lms.range(len(w), checkpoint="sqrt")), w, strict=True)):
+            x = lms.sin(x + v) + 0.1 * k
+        return x
+
+    text = f.specialize().ir
+    assert 'checkpoint="sqrt"' in text
+
+
+def test_outside_of_staged_code_a_plan_is_checked_and_no_more() -> None:
+    assert list(lms.range(3, checkpoint="sqrt")) == [0, 1, 2]
+    with pytest.raises(lms.StagingError, match="no plan"):
+        lms.range(3, checkpoint="root")
+
+
+# -------------------------------------------------------------------------------------------- calls
+
+
+def test_a_checkpointed_call() -> None:
+    def layer(x, w):
+        return np.tanh(w @ x)
+
+    def net(run, w, x):
+        for k in range(3):
+            x = run(x, w[k])
+        return np.sum(x * x)
+
+    w, x = np.cos(np.arange(27.0)).reshape(3, 3, 3), np.ones(3)
+    kept = lms.checkpoint(layer)
+    np.testing.assert_allclose(kept(x, w[0]), layer(x, w[0]))
+    found, expected = (lms.grad(lambda w, x, run=run: net(run, w, x), (0, 1))(w, x) for run in (kept, layer))
+    for g, e in zip(found, expected, strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-12)
+
+
+def test_a_checkpointed_call_that_writes_and_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    def scale(a, x):
+        a[0] = a[0] * x
+        print("scaled")
+        return a[0] * a[1]
+
+    def twice(run, x):
+        a = np.ones(2) * x
+        y = run(a, x)
+        return y + run(a, x) * a[0]
+
+    kept = lms.checkpoint(scale)
+    found = lms.value_and_grad(lambda x: twice(kept, x))(1.5)
+    assert capsys.readouterr().out == "scaled\n" * 2
+    assert found == pytest.approx(lms.value_and_grad(lambda x: twice(scale, x))(1.5), rel=1e-12)
+    again = lms.grad(lms.grad(lambda x: twice(kept, x)))(1.5)
+    assert again == pytest.approx(lms.grad(lms.grad(lambda x: twice(scale, x)))(1.5), rel=1e-12)
+
+
+# ------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(("plan", "message"), [
+    ("root", "'root' is no plan"), ("revolve", "is no plan"), ("revolve(x)", "is no plan"), (20, "20 is no plan"),
+    ("revolve(0)", "cannot work"), ("revolve(-3)", "cannot work"), ("", "is no plan"),
+])
+def test_what_is_no_plan(plan: Any, message: str) -> None:
+    def by_range(x):
+        for _ in lms.range(10, checkpoint=plan):  # here
+            x = lms.sin(x)
+        return x
+
+    with pytest.raises(lms.StagingError, match=message) as found:
+        lms.grad(by_range)(0.5)
+    assert "# here" in str(found.value) and "fix:" in str(found.value)
+    for attempt in (lambda: lms.grad(waves, checkpoint=plan)(0.5, 3),
+                    lambda: lms.while_loop(lambda x: x < 1.0, lambda x: x + 1.0, 0.0, checkpoint=plan),
+                    lambda: lms.fori_loop(0, 3, lambda i, x: x, 0.0, checkpoint=plan)):
+        with pytest.raises(lms.StagingError, match=message):
+            attempt()
+
+
+def test_python_is_not_called_twice() -> None:
+    def f(x):
+        for _ in lms.range(10, checkpoint="sqrt"):
+            x = lms.sin(x) + lms.py_call(lambda: 0.5, f64)  # here
+        return x
+
+    with pytest.raises(lms.StagingError, match="runs this again") as found:
+        lms.grad(f)(0.5)
+    assert "# here" in str(found.value)
+
+
+def test_an_array_by_two_names_is_refused() -> None:
+    def f(x, c: Rep[i64]):
+        a, b = np.zeros(3) + x, np.ones(3)
+        both = a if c > 0 else b
+        for i in lms.range(10, checkpoint="sqrt"):  # here
+            a[i % 3] *= x
+            x = x + both[i % 3]
+        return x
+
+    with pytest.raises(lms.StagingError, match="may share") as found:
+        lms.grad(f)(0.5, 1)
+    assert "# here" in str(found.value)
+
+
+# ---------------------------------------------------------------------------------------------- memory
+
+
+RESIDENT = """
+import resource
+import numpy as np
+import lms
+from lms import Rep, f64, i64
+
+@lms.stage
+def scan(x: Rep[f64], n: Rep[i64]) -> Rep[f64]:
+    for i in lms.range(n, checkpoint={plan!r}):
+        x = lms.sin(x) + 0.1
+    return x
+
+slope = lms.grad(scan)
+for call in range(1000):
+    slope(0.5, 2000)
+    if call == 99:
+        early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - early)
+"""
+
+
+@pytest.mark.parametrize("plan", [None, *PLANS[:2]])
+def test_a_thousand_calls_keep_nothing(plan: str | None, tmp_path: Path) -> None:
+    (tmp_path / "resident.py").write_text(RESIDENT.format(plan=plan))
+    out = subprocess.run([sys.executable, tmp_path / "resident.py"], capture_output=True, text=True, check=True)
+    assert int(out.stdout) <= 2048, "kilobytes above the peak after call 100"
