@@ -49,7 +49,8 @@ else:
 __all__ = [
     "Array", "Mut", "Rep", "Specialization", "SpecializationWarning", "Staged", "StagingError", "Static", "bool_",
     "c128", "c64", "check_grads", "check_pure", "checkpoint", "cond", "derivative", "dims", "explain", "f32", "f64",
-    "fori_loop", "grad", "hessian", "hvp", "i16", "i32", "i64", "i8", "jacobian", "jvp", "linalg", "print_now", "py_call", "random", "range",
+    "fori_loop", "grad", "hessian", "hvp", "i16", "i32", "i64", "i8", "jacobian", "jvp", "linalg",
+    "print_now", "py_call", "random", "range",
     "stage", "u16", "u32", "u64", "u8", "unroll", "unstaged", "value_and_grad", "vjp", "while_loop",
 ]
 __all__ += ops.__all__
