@@ -50,7 +50,7 @@ def parse(text: str, path: str = "<text>") -> Module:
 def parse_partial(text: str, path: str = "<text>") -> tuple[Module, list[Diagnostic]]:
     """The tree of what could be read, and the mistakes in the rest, in the order of the source."""
     remember(path, text)
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _newlines(text)
     tokens, comments, errors = _grammar()[1].tokens(Source.of(path, text))
     items: list[Item] = []
     marks: list[Expression] = []
@@ -77,6 +77,11 @@ def parse_expression(text: str, path: str = "<text>") -> Expression:
 def parse_type(text: str, path: str = "<text>") -> TypeSyntax:
     """One type. Raises `SourceErrors`."""
     return _one("type", text, path)  # type: ignore[no-any-return]  # what the grammar's rule gives
+
+
+def tokens(text: str, path: str = "<text>") -> tuple[list[Token], list[Comment]]:
+    """The tokens of a text, with a `SEP` where a statement ends, and its comments. What is malformed is left out."""
+    return _grammar()[1].tokens(Source.of(path, _newlines(text)))[:2]
 
 
 def is_complete(text: str) -> bool:
@@ -112,6 +117,10 @@ def _grammar() -> tuple[Lark, Lexer]:
     words = {t.pattern.value: t.name for t in parser.terminals
              if isinstance(t.pattern, PatternStr) and t.pattern.value.isalpha()}
     return parser, Lexer(patterns, words)
+
+
+def _newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _one(start: str, text: str, path: str) -> Any:

@@ -42,8 +42,8 @@ def coloured(stream: IO[str]) -> bool:
 
 
 def paint(text: str, colour: str, stream: IO[str]) -> str:
-    """The text in a colour, if the stream shows colours."""
-    return f"\033[{_COLOURS[colour]}m{text}\033[0m" if text and coloured(stream) else text
+    """The text in a colour, if it has one and the stream shows colours."""
+    return f"\033[{_COLOURS[colour]}m{text}\033[0m" if text and colour and coloured(stream) else text
 
 
 def paint_report(text: str, stream: IO[str]) -> str:

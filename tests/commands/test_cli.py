@@ -8,7 +8,7 @@ import pytest
 
 from lms.cli import main
 
-POWER = str(Path(__file__).parents[1] / "examples" / "power.py")
+POWER = str(Path(__file__).parents[2] / "examples" / "power.py")
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
