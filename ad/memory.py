@@ -15,7 +15,7 @@ from lms.core.ir import Block, Function, Node, Program, Value, walk
 from lms.core.types import ArrayType, SumType
 
 from .activity import Activity
-from .rules import RULES
+from .rules import MEMORY, RULES
 
 
 def overwritten(program: Program, effects: Effects) -> tuple[Roots, Roots]:
@@ -117,8 +117,9 @@ class Memory:
 
     def _plain(self, node: Node, block: Block) -> None:
         whole = node.op in RULES and (node.op.effect.view is None or is_whole(node))
-        for v in node.operands:
-            if not (whole and self._home.get(v) is block) and node.op is not p.array.dim:
+        for k, v in enumerate(node.operands):
+            as_value = whole or (k > 0 and node.op in MEMORY)
+            if not (as_value and self._home.get(v) is block) and node.op is not p.array.dim:
                 self._demote(v)
         if whole and node.op.effect.view is not None:
             self._join(node.operands[0], node.result)

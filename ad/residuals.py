@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lms.core import primitives as p
 from lms.core.builder import Builder
-from lms.core.ir import Block, Node, Value, free_values, substitute
+from lms.core.ir import Block, Node, Value, free_values, substitute, walk
 from lms.core.types import ArrayType, Constructor, Dim, Scalar, Size, SumType, Type, symbol
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Crossing:
     def __init__(self, sweep: Sweep, forward: Block, backward: Block, given: dict[Value, Value] | None = None) -> None:
         self.sweep, self.forward, self.backward = sweep, forward, backward
         self.env = dict(given or {})
+        self._uses: dict[Value, list[Node]] | None = None  # in the forward half; made when first asked for
+        self._given_away: set[Value] = set()
         self._sizes()
         order = {v: k for k, v in enumerate((*forward.params, *(r for n in forward.nodes for r in n.results)))}
         needed = [v for v in free_values(backward) if v in order and v not in self.env]
@@ -80,7 +82,26 @@ class Crossing:
         if node.op in CHEAP and isinstance(v.type, Scalar):
             # what was decided from floats is never decided again
             return v.type.is_float or not any(isinstance(x.type, Scalar) and x.type.is_float for x in node.operands)
+        if node.op is _a.broadcast and not node.attrs["axes"]:
+            return self._stays_filled(v)
         return node.op in (_a.const, *HANDLES)
+
+    def _stays_filled(self, v: Value) -> bool:
+        """Whether the forward half leaves an array as it was filled, and keeps no name of it: a shadow, mostly."""
+        if self._uses is None:
+            self._uses, self._given_away = {}, set(self.forward.results)
+            for node in walk(self.forward):
+                self._given_away.update(x for inner in node.blocks for x in inner.results)
+                for x in node.operands:
+                    self._uses.setdefault(x, []).append(node)
+        return v not in self._given_away and all(self._only_looks(node, v) for node in self._uses.get(v, ()))
+
+    def _only_looks(self, node: Node, v: Value) -> bool:
+        effect = node.op.effect
+        if effect.view is not None:
+            return all(self._stays_filled(x) for x in node.results)
+        changed = [node.operands[k] for k in (*effect.writes, *effect.accumulates)]
+        return not effect.control and node.op is not p.record.construct and v not in changed
 
     def _choose(self) -> set[Value]:
         saved = {v for v in self.needed if not self.repeats(v)}

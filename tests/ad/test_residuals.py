@@ -1,0 +1,122 @@
+"""What a loop keeps for the way back: no more than the backward half needs, and nothing it can make itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import lms
+from lms import Array, Rep, f64, i64
+from lms.ad.differentiate import Differentiate
+from lms.core import primitives as p
+from lms.core.ir import Node, Program, walk
+from lms.core.types import ArrayType
+from lms.passes.base import run
+from lms.passes.clone import clone
+from lms.pipeline import SIMPLIFY, simplify
+
+
+def differentiated(f: lms.Staged, *args: object) -> Program:
+    """The gradient of a function, before arrays become loops."""
+    return run([Differentiate(simplify), *SIMPLIFY, *SIMPLIFY], clone(lms.grad(f).specialize(*args).staged))
+
+
+def kept(program: Program) -> list[Node]:
+    """The allocations of arrays with an element for each iteration and more: a row, or a handle."""
+    made = [node for f in program.functions.values() for node in walk(f.body)
+            if node.op in (p.array.empty, p.array.broadcast) and isinstance(node.result.type, ArrayType)]
+    return [node for node in made if node.result.type.rank > 1 or node.attrs.get("residual")]
+
+
+@lms.stage
+def steps(x: Rep[Array[f64, "n"]], s: Rep[i64]) -> Rep[f64]:
+    for _ in range(s):
+        dy = np.empty_like(x)
+        dy[0] = 1.0
+        dy[1:] = np.sin(x[:-1])
+        x = x + 0.5 * dy
+    return np.sum(x)
+
+
+X = np.linspace(0.3, 1.7, 6)
+
+
+def test_a_shadow_that_the_forward_half_only_makes_is_made_by_the_backward_half() -> None:
+    """Of the three shadows of an iteration only that of the carried `x` is passed on; `x[:-1]` is the one residual."""
+    whole = [node for node in kept(differentiated(steps, X, 3)) if node.result.type.rank == 2]
+    assert len(whole) == 2, "the residual, and the shadow of what is carried"
+    lms.check_grads(steps, (X, 3), order=2)
+
+
+def test_a_number_in_every_place_is_kept_as_a_number() -> None:
+    @lms.stage
+    def scaled(x: Rep[Array[f64, "n"]], s: Rep[i64]) -> Rep[f64]:
+        for k in range(s):
+            x = x * (1.0 / (k + 1.0)) + x[0]
+        return np.sum(x)
+
+    for node in kept(differentiated(scaled, X, 3)):
+        assert node.op is not p.array.empty or node.result.type.rank == 1 or node.attrs["dtype"] != f64
+    lms.check_grads(scaled, (X, 3), order=2)
+
+
+def test_a_filled_array_that_is_written_to_is_not_made_again() -> None:
+    """The zeros are gone when the backward half would make them: it needs what was written."""
+    @lms.stage
+    def written(x: Rep[Array[f64, "n"]], s: Rep[i64]) -> Rep[f64]:
+        total = 0.0
+        for k in range(s):
+            a = np.zeros(3)
+            a[k % 3] = x[k]
+            b = a[::-1]
+            total += np.sum(np.exp(a) * b) + a[k % 3] ** 2
+        return total
+
+    lms.check_grads(written, (X, 6), order=2)
+
+
+def test_a_filled_array_written_in_an_inner_loop() -> None:
+    @lms.stage
+    def inner(x: Rep[Array[f64, "n"]], s: Rep[i64]) -> Rep[f64]:
+        total = 0.0
+        for k in range(s):
+            a = np.full(2, 0.5)
+            for j in range(len(x)):
+                a[j % 2] += x[j] * k
+            total += a[0] * a[1]
+        return total
+
+    lms.check_grads(inner, (X, 4), order=2)
+
+
+def test_a_filled_array_that_a_branch_passes_on() -> None:
+    @lms.stage
+    def passed(x: Rep[Array[f64, "n"]], s: Rep[i64]) -> Rep[f64]:
+        y = x
+        for k in range(s):
+            z = np.zeros_like(x)
+            if x[k] > 1.0:
+                y = z
+            else:
+                z[0] = x[k]
+                y = y * z[0]
+            y[1] = x[1] * x[k]
+        return np.sum(y * y)
+
+    x = np.array([0.5, 1.5, 0.7, 1.2, 0.9])
+    lms.check_grads(passed, (x, 3), order=2)
+
+
+def test_what_is_assigned_has_no_shadow() -> None:
+    """The cotangent of an array that is only written into another is read where the other's was."""
+    @lms.stage
+    def assigned(x: Rep[Array[f64, "n"]]) -> Rep[f64]:
+        out = np.empty((2, len(x)))
+        out[0] = np.sin(x)
+        out[1] = x * x
+        return np.sum(out * out)
+
+    program = differentiated(assigned, X)
+    added = [node for f in program.functions.values() for node in walk(f.body)
+               if node.op is p.array.add_into and node.operands[0].type.rank == 1]
+    assert not added
+    lms.check_grads(assigned, (X,), order=2)
