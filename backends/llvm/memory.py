@@ -7,17 +7,13 @@ What falls to zero references waits in a list until it is torn down, so a long c
 
 from __future__ import annotations
 
-import sys
-
 from .abi import BLOCK, CONTEXT, DATA, VALUES, Status
-
-HUGE = 1 << 22  # blocks from this size on ask for huge pages
+from .spare import LEAST
 
 DECLARES = ("declare { i64, i1 } @llvm.smul.with.overflow.i64(i64, i64)", "declare noalias ptr @malloc(i64)",
             "declare void @free(ptr)", "declare ptr @llvm.ptrmask.p0.i64(ptr, i64)",
             "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
-            *(["declare i32 @madvise(ptr, i64, i32)"] if sys.platform == "linux" else []))
-_ADVISE = "%ignored = call i32 @madvise(ptr %page, i64 %length, i32 14)" if sys.platform == "linux" else ""
+            "declare ptr @lms_take(i64)", "declare void @lms_keep(ptr, i64)")
 
 BLOCKS = f"""
 define internal noalias ptr @lms_new(ptr noalias %ctx, i64 %bytes, i64 %kind) noinline nounwind {{
@@ -25,7 +21,16 @@ define internal noalias ptr @lms_new(ptr noalias %ctx, i64 %bytes, i64 %kind) no
   br i1 %too_large, label %none, label %allocate, !prof !1
 allocate:
   %whole = add i64 %bytes, {2 * DATA}
-  %raw = call ptr @malloc(i64 %whole)
+  %large = icmp uge i64 %whole, {LEAST}
+  br i1 %large, label %take, label %cut, !prof !1
+take:
+  %taken = call ptr @lms_take(i64 %whole)
+  br label %check
+cut:
+  %cut.raw = call ptr @malloc(i64 %whole)
+  br label %check
+check:
+  %raw = phi ptr [ %taken, %take ], [ %cut.raw, %cut ]
   %null = icmp eq ptr %raw, null
   br i1 %null, label %none, label %some, !prof !1
 some:
@@ -45,19 +50,10 @@ some:
   store i64 %kind, ptr %kinds, align 8
   store ptr %block, ptr %ctx, align 8
   %empty = icmp eq ptr %head, null
-  br i1 %empty, label %special, label %link
+  br i1 %empty, label %records, label %link
 link:
   %back = getelementptr i8, ptr %head, i64 {BLOCK["previous"]}
   store ptr %block, ptr %back, align 8
-  br label %special
-special:
-  %huge = icmp uge i64 %bytes, {HUGE}
-  br i1 %huge, label %advise, label %records, !prof !1
-advise:
-  %first = getelementptr i8, ptr %block, i64 4095
-  %page = call ptr @llvm.ptrmask.p0.i64(ptr %first, i64 -4096)
-  %length = and i64 %bytes, -4096
-  {_ADVISE}
   br label %records
 records:
   %references_inside = icmp ne i64 %kind, 0
@@ -93,8 +89,7 @@ done:
 
 define internal void @lms_drop(ptr noalias %ctx, ptr %block) noinline nounwind {{
   call void @lms_unlink(ptr %ctx, ptr %block)
-  %raw = load ptr, ptr %block, align 8
-  call void @free(ptr %raw)
+  call void @lms_give(ptr %block)
   ret void
 }}
 
@@ -145,7 +140,7 @@ done:
   ret void
 }}
 
-define internal void @lms_free_list(ptr %head, i64 %next_field) nounwind {{
+define internal void @lms_give_all(ptr %head) nounwind {{
 entry:
   br label %each
 each:
@@ -153,10 +148,9 @@ each:
   %null = icmp eq ptr %block, null
   br i1 %null, label %done, label %some
 some:
-  %next_at = getelementptr i8, ptr %block, i64 %next_field
+  %next_at = getelementptr i8, ptr %block, i64 {BLOCK["next"]}
   %next = load ptr, ptr %next_at, align 8
-  %raw = load ptr, ptr %block, align 8
-  call void @free(ptr %raw)
+  call void @lms_give(ptr %block)
   br label %each
 done:
   ret void
@@ -208,7 +202,24 @@ fail:
 """
 
 
-FREE = f"""
+GIVE = f"""
+define internal void @lms_give(ptr %block) nounwind {{
+  %raw = load ptr, ptr %block, align 8
+  %bytes.p = getelementptr i8, ptr %block, i64 {BLOCK["bytes"]}
+  %bytes = load i64, ptr %bytes.p, align 8
+  %whole = add i64 %bytes, {2 * DATA}
+  %large = icmp uge i64 %whole, {LEAST}
+  br i1 %large, label %keep, label %drop
+keep:
+  call void @lms_keep(ptr %raw, i64 %whole)
+  ret void
+drop:
+  call void @free(ptr %raw)
+  ret void
+}}
+"""
+
+FREE = GIVE + f"""
 define void @lms_free(ptr %owner) nounwind {{
   %null = icmp eq ptr %owner, null
   br i1 %null, label %done, label %count
@@ -220,8 +231,7 @@ count:
   %zero = icmp eq i64 %fewer, 0
   br i1 %zero, label %drop, label %done
 drop:
-  %raw = load ptr, ptr %owner, align 8
-  call void @free(ptr %raw)
+  call void @lms_give(ptr %owner)
   br label %done
 done:
   ret void
@@ -324,6 +334,23 @@ done:
   ret void
 }}
 
+define internal void @lms_free_chunks(ptr %head) nounwind {{
+entry:
+  br label %each
+each:
+  %block = phi ptr [ %head, %entry ], [ %next, %some ]
+  %null = icmp eq ptr %block, null
+  br i1 %null, label %done, label %some
+some:
+  %next_at = getelementptr i8, ptr %block, i64 8
+  %next = load ptr, ptr %next_at, align 8
+  %raw = load ptr, ptr %block, align 8
+  call void @free(ptr %raw)
+  br label %each
+done:
+  ret void
+}}
+
 define internal void @lms_retain_node(ptr %node) alwaysinline nounwind {{
   %null = icmp eq ptr %node, null
   br i1 %null, label %done, label %look
@@ -411,14 +438,14 @@ done:
 
 def finish(blocks: bool, records: bool, recursive: bool) -> str:
     """`lms_finish`: all that the call still holds."""
-    listed = f"""
+    listed = """
   %blocks = load ptr, ptr %ctx, align 8
-  call void @lms_free_list(ptr %blocks, i64 {BLOCK["next"]})
+  call void @lms_give_all(ptr %blocks)
   store ptr null, ptr %ctx, align 8""" if blocks or records else ""
     pool = f"""
   %pool_at = getelementptr i8, ptr %ctx, i64 {CONTEXT["pool"]}
   %pool = load ptr, ptr %pool_at, align 8
-  call void @lms_free_list(ptr %pool, i64 8)
+  call void @lms_free_chunks(ptr %pool)
   store ptr null, ptr %pool_at, align 8""" if records else ""
     stack = "\n  call void @lms_stack_release(ptr %ctx)" if recursive else ""
     return f"""

@@ -6,6 +6,7 @@
     void lms_fail(ptr function, ptr context)                         sets the exception that `function` makes
     ptr  lms_ask(ptr function, ptr address)                          `function(address)`
     i32  lms_poll(ptr context)                                       see `poll.py`
+    ptr  lms_take(i64 bytes), void lms_keep(ptr raw, i64 bytes)      see `spare.py`
     ptr  lms_front(ptr self, ptr args, i64 nargsf, ptr kwnames)      see `front.py`
 
 An ndarray that takes over memory of a call holds it by a capsule whose destructor is here: it may outlive the code that made it.
@@ -19,7 +20,7 @@ from functools import cache
 import numpy as np
 
 from . import cache as objects
-from . import front_shapes, front_text, jit, poll, vecmath
+from . import front_shapes, front_text, jit, memory, poll, spare, vecmath
 from .abi import BLOCK
 from .merge import merge
 from .native import GUARDS_AT, SUSPENDED, TABLE_AT, Layout, array_api
@@ -126,9 +127,7 @@ entry:
   %last = icmp sle i64 %before, 1
   br i1 %last, label %drop, label %kept
 drop:
-  %raw.p = getelementptr i8, ptr %owner, i64 {BLOCK["raw"]}
-  %raw = load ptr, ptr %raw.p
-  call void @free(ptr %raw)
+  call void @lms_give(ptr %owner)
   ret void
 kept:
   ret void
@@ -276,7 +275,7 @@ entry:
 
 _CALL_NAME = "__call__"
 _NEW_TUPLE, _NEW_OBJECT = tuple.__new__, object.__new__
-EXPORTS = ("lms_slow", "lms_holds", "lms_box_array", "lms_fail", "lms_ask", "lms_poll")
+EXPORTS = ("lms_slow", "lms_holds", "lms_box_array", "lms_fail", "lms_ask", "lms_poll", "lms_take", "lms_keep")
 _FRONT = "declare ptr @lms_slow(ptr, ptr, i64, ptr, ptr)\ndeclare i1 @lms_holds(ptr)\n"
 # The spare recursion stack, which calls take and put back: one word of data.
 _stack = ctypes.c_void_p()
@@ -286,7 +285,7 @@ _stack = ctypes.c_void_p()
 def _code() -> jit.Code:
     foreign = {"lms_numpy_new": array_api(_NEW), "lms_numpy_copy": array_api(_NEW_COPY), "lms_numpy_base": array_api(_SET_BASE),
                "lms_call_name": id(_CALL_NAME), "lms_ndarray": id(np.ndarray), "lms_suspended": ctypes.addressof(SUSPENDED)}
-    return objects.code(merge(_TEXT, poll.TEXT), EXPORTS, foreign.get, library=True)
+    return objects.code(merge(_TEXT, memory.GIVE, spare.TEXT, poll.TEXT), EXPORTS, foreign.get, library=True)
 
 
 @cache
