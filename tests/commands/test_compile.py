@@ -46,7 +46,7 @@ def test_a_gradient_is_shown_as_python(capsys: Captured) -> None:
     assert "no argument 'c'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("name", "begin"), [("g.dot", "digraph"), ("g.html", "<!doctype html>")])
+@pytest.mark.parametrize(("name", "begin"), [("g.dot", "digraph"), ("g.html", "<!DOCTYPE html>")])
 def test_a_graph_is_written_by_its_suffix(name: str, begin: str, tmp_path: Path) -> None:
     assert main(["graph", f"{POWER}:power", "n=2", "-o", str(tmp_path / name)]) == 0
     assert (tmp_path / name).read_text(encoding="utf-8").startswith(begin)
