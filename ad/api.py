@@ -23,6 +23,8 @@ from lms.staging.functions import Call
 from lms.staging.joins import describe
 from lms.staging.rep import Rep, lift_value
 
+from .jacobian import dense
+
 Argnums = int | str | Sequence[int | str]
 
 
@@ -192,6 +194,26 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     return call.rebuild(out[:n]), _tangent(call.result, iter(out[n:]))
 
 
+def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """A function that gives the derivative of every element of the result by every element of the arguments.
+
+    It is a container like the result, of containers like the argument; the axes of the argument come last.
+    """
+
+    def jacobian_of(*args: Any, **kwargs: Any) -> Any:
+        call, signature = prepare(f, args, kwargs)
+        selected = [select(call, signature, n) for n in numbers(argnums)]
+
+        def by_arguments(blocks: Sequence[Value]) -> Any:
+            rest = map(Rep, blocks)
+            found = tuple(like(s.spec, rest) for s in selected)
+            return found if _several(argnums) else found[0]
+
+        return like(call.result, map(by_arguments, dense(call, [k for s in selected for k in s.positions])))
+
+    return taking_the_same(f, jacobian_of)
+
+
 def require_beside(signature: Signature, primals: Sequence[Any], tangents: Sequence[Any]) -> None:
     """Raises `StagingTypeError` unless there are as many tangents as primals."""
     if len(tangents) != len(primals):
@@ -298,4 +320,4 @@ def like(spec: Any, rest: Any) -> Any:
     return None
 
 
-__all__ = ["grad", "hvp", "jvp", "require_beside", "value_and_grad", "vjp"]
+__all__ = ["grad", "hvp", "jacobian", "jvp", "require_beside", "value_and_grad", "vjp"]

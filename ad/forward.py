@@ -2,39 +2,32 @@
 
 The program is replayed; where a node's operands are active, the tangent of its results follows. Elementwise operations
 reuse the reverse rules: resumed with a cotangent of one, a rule hands back the partial derivatives. Operations that are
-linear are applied to the tangents. Every active array has a tangent array, made where the array is made.
+linear are applied to the tangents. Every active array has a tangent array, made where the array is made. Several directions
+go through in one sweep, in the lanes of the tangents: the function itself, and its partial derivatives, are computed once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lms.core import primitives as p
 from lms.core.builder import Builder, Replay, building
 from lms.core.errors import StagingError
 from lms.core.ir import Block, Function, Node, Program, Value
-from lms.core.types import ArrayType, Scalar, SumType, is_differentiable
+from lms.core.types import ArrayType, Scalar, SumType, Type, is_differentiable
 from lms.staging.rep import Rep
 
 from .activity import INERT, Activities, Activity
 from .continuations import RULES, resume, start
+from .lanes import LINEAR, WRITES, Lanes
 from .memory import overwritten
 from .rules.apply import full
 from .rules.linalg import TANGENTS
 from .shadows import tangent_of, with_tangent
-from .tangents import field_of_tangent, tangent_type, zero
+from .tangents import Dot, field_of_tangent, tangent_type, tangent_types, zero
 
 _a = p.array
-
-# Operations that are linear in the operands at these positions (all of them, where None) and take the rest as they are.
-LINEAR: dict[p.Primitive, tuple[int, ...] | None] = {
-    _a.broadcast: (0,), _a.copy: (0,), _a.grow: (0,), _a.reduce_sum: (0,), _a.cumsum: (0,), _a.take: (0,),
-    _a.take_along: (0,), _a.concatenate: None, _a.view: (0,), _a.transpose: (0,), _a.reshape: (0,), _a.load: (0,),
-    p.scalar.convert: (0,), p.scalar.neg: (0,), p.scalar.add: None, p.scalar.sub: None, p.scalar.select: (1, 2),
-}
-# Operations on memory: a write of a tangent beside every write. Position of the value written.
-WRITES = {_a.store: 1, _a.accumulate: 1, _a.assign: 1, _a.add_into: 1, _a.put: 2, _a.add_at: 2, _a.add_along: 2}
 
 
 def _moves(v: Value) -> bool:
@@ -49,37 +42,37 @@ class ForwardMode:
         self.builder = Builder(program)
         self.activities = Activities(program)
         self.written, _ = overwritten(program, self.activities.effects)
-        self._names: dict[tuple[str, frozenset[int]], str] = {}
+        self._names: dict[tuple[str, frozenset[int], int], str] = {}
 
     def expand(self, node: Node) -> None:
         """Turn a `jvp` node into a call of the derivative, in place."""
         callee, wrt = node.attrs["callee"], tuple(node.attrs["wrt"])
         a = self.activities.of(callee, frozenset(wrt))
-        n = len(a.function.body.params)
-        name = self._wrapped(callee, a, wrt)
-        assert len(node.operands) == n + len(wrt)
+        name = self._wrapped(callee, a, wrt, node.attrs.get("lanes", 0))
         node.op, node.attrs = p.control.call, {"callee": name, "types": tuple(v.type for v in node.results)}
 
-    def _wrapped(self, callee: str, a: Activity, wrt: Sequence[int]) -> str:
+    def _wrapped(self, callee: str, a: Activity, wrt: Sequence[int], lanes: int) -> str:
         """The derivative with the signature of a `jvp` node: a tangent for each of `wrt`, and one for each float result."""
         b, body = self.builder, a.function.body
-        inner = self.derivative(callee, a)
-        types = [*(v.type for v in body.params), *(body.params[k].type for k in wrt)]
-        names = [*(v.name for v in body.params), *(f"d{body.params[k].name}" for k in wrt)]
+        inner = self.derivative(callee, a, lanes)
+        moving = [(k, t) for k in wrt for t in p.control.tangents(body.params[k].type, lanes)]
+        types = [*(v.type for v in body.params), *(t for _, t in moving)]
+        names = [*(v.name for v in body.params), *(f"d{body.params[k].name}" for k, _ in moving)]
         with building(b), b.at(a.function.span), b.function(f"{callee}_jvp", types, names, mut=a.function.mut) as f:
             params = f.body.params[: len(body.params)]
-            given = {k: tangent_of(b, dx) if isinstance(dx.type, SumType) else dx
-                     for k, dx in zip(wrt, f.body.params[len(body.params):], strict=True)}
-            dots = [given.get(k) or zero(b, params[k]) for k in self._carriers(a)]
+            given: dict[int, Dot] = {}
+            for (k, _), dx in zip(moving, f.body.params[len(body.params):], strict=True):
+                given[k] = (*given.get(k, ()), tangent_of(b, dx) if isinstance(dx.type, SumType) else dx)
+            dots = [dot for k in self._carriers(a) for dot in given.get(k) or zero(b, params[k], lanes)]
+            active = sorted(a.results)
             types = [v.type for v in body.results]
-            types += [tangent_type(body.results[k].type) for k in sorted(a.results)]
+            types += [t for k in active for t in tangent_types(body.results[k].type, lanes)]
             out = b.emit(p.control.call, *params, *dots, callee=inner, types=tuple(types))
-            results = out[: len(body.results)]
-            found = dict(zip(sorted(a.results), out[len(body.results):], strict=True))
-            dy = [found.get(k) or zero(b, v) for k, v in enumerate(results) if is_differentiable(v.type)]
-            dy = [with_tangent(b, v, d) if isinstance(v.type, SumType) else d
-                  for v, d in zip(filter(_moves, results), dy, strict=True)]
-            f.body.results = (*results, *dy)
+            results, rest = out[: len(body.results)], iter(out[len(body.results):])
+            found = {k: _next(rest, body.results[k].type, lanes) for k in active}
+            dy = [(v, found.get(k) or zero(b, v, lanes)) for k, v in enumerate(results) if is_differentiable(v.type)]
+            f.body.results = (*results, *(with_tangent(b, v, d) if isinstance(v.type, SumType) else d
+                                          for v, dot in dy for d in dot))
         return f.name
 
     @staticmethod
@@ -87,42 +80,57 @@ class ForwardMode:
         """The parameters that come with a tangent: the active ones, and arrays that something active is written to."""
         return sorted(k for k in a.params | a.touched if is_differentiable(a.function.body.params[k].type))
 
-    def derivative(self, callee: str, a: Activity) -> str:
+    def derivative(self, callee: str, a: Activity, lanes: int) -> str:
         """The function (params, tangents of carriers) -> (results, tangents of active results)."""
-        key = callee, a.params
+        key = callee, a.params, lanes
         if key not in self._names:
-            body, carriers = a.function.body, self._carriers(a)
-            types = [*(v.type for v in body.params), *(tangent_type(body.params[k].type) for k in carriers)]
-            names = [*(v.name for v in body.params), *(f"d{body.params[k].name}" for k in carriers)]
+            body = a.function.body
+            carriers = [(k, t) for k in self._carriers(a) for t in tangent_types(body.params[k].type, lanes)]
+            types = [*(v.type for v in body.params), *(t for _, t in carriers)]
+            names = [*(v.name for v in body.params), *(f"d{body.params[k].name}" for k, _ in carriers)]
             n = len(body.params)
-            mut = a.function.mut | {n + j for j, k in enumerate(carriers) if k in a.function.mut}
+            mut = a.function.mut | {n + j for j, (k, _) in enumerate(carriers) if k in a.function.mut}
             b = self.builder
             with building(b), b.at(a.function.span), b.function(f"{callee}_dot", types, names, mut=frozenset(mut)) as f:
                 self._names[key] = f.name
-                replay = _Forward(self, a)
-                for k, dot in zip(carriers, f.body.params[n:], strict=True):
-                    replay.dots[body.params[k]] = dot
+                replay = _Forward(self, a, lanes)
+                for (k, _), dot in zip(carriers, f.body.params[n:], strict=True):
+                    replay.dots[body.params[k]] = (*replay.dots.get(body.params[k], ()), dot)
                 results = replay.run(body, f.body.params[:n])
-                f.body.results = (*results, *(replay.dot(body.results[k]) for k in sorted(a.results)))
+                f.body.results = (*results, *(d for k in sorted(a.results) for d in replay.dot(body.results[k])))
         return self._names[key]
+
+
+def _next(rest: Iterator[Value], t: Type, lanes: int) -> Dot:
+    """The next tangent of a value of type `t` among flat values."""
+    return tuple(next(rest) for _ in tangent_types(t, lanes))
 
 
 class _Forward(Replay):
     """Replays one function with tangents. `dots` maps the old values to the tangents of the new ones."""
 
-    def __init__(self, mode: ForwardMode, activity: Activity) -> None:
+    def __init__(self, mode: ForwardMode, activity: Activity, lanes: int) -> None:
         super().__init__(mode.builder)
-        self.mode, self.activity = mode, activity
-        self.dots: dict[Value, Value] = {}
+        self.mode, self.activity, self.lanes = mode, activity, Lanes(mode.builder, lanes)
+        self.dots: dict[Value, Dot] = {}
 
-    def dot(self, v: Value) -> Value:
+    def dot(self, v: Value) -> Dot:
         """The tangent of an old value, a zero made here if it has none."""
         if v not in self.dots:
-            made = zero(self.builder, self.value(v))
+            made = zero(self.builder, self.value(v), self.lanes.n)
             if isinstance(v.type, Scalar):
                 return made
             self.dots[v] = made
         return self.dots[v]
+
+    def types_of_tangents(self, types: Sequence[Type], active: Sequence[int]) -> list[Type]:
+        return [t for k in active for t in tangent_types(types[k], self.lanes.n)]
+
+    def take(self, active: Sequence[Value], found: Sequence[Value]) -> None:
+        """Bind the tangents of these old values to flat new ones, in order."""
+        rest = iter(found)
+        for v in active:
+            self.dots[v] = _next(rest, v.type, self.lanes.n)
 
     # ------------------------------------------------------------------------------------------ nodes
 
@@ -153,48 +161,68 @@ class _Forward(Replay):
         elif op is _a.contract:
             super().node(node)
             x, y = node.operands
-            terms = [self.builder.emit1(op, self.dots[x], operands[1], **attrs)] if x in self.dots else []
-            terms += [self.builder.emit1(op, operands[0], self.dots[y], **attrs)] if y in self.dots else []
+            terms = [self.lanes.contract(operands, 0, self.dots[x], attrs, node.result.type)] if x in self.dots else []
+            terms += [self.lanes.contract(operands, 1, self.dots[y], attrs, node.result.type)] if y in self.dots else []
             self.dots[node.result] = self._sum(terms)
         elif op is p.record.construct:
             super().node(node)
             t = node.attrs["type"]
-            fields = [self.dot(v) for v in node.operands if is_differentiable(v.type)]
-            self.dots[node.result] = self.builder.emit1(op, *fields, type=tangent_type(t), tag=node.attrs["tag"])
+            fields = [d for v in node.operands if is_differentiable(v.type) for d in self.dot(v)]
+            self.dots[node.result] = self.builder.emit(op, *fields, type=tangent_type(t, self.lanes.n), tag=node.attrs["tag"])
         elif op is p.record.project:
             super().node(node)
-            t = node.operands[0].type
-            assert isinstance(t, SumType)
-            field = field_of_tangent(t, attrs["tag"], attrs["field"])
-            self.dots[node.result] = self.builder.emit1(op, self.dots[node.operands[0]], **{**attrs, "field": field})
+            self._project(node, attrs)
         elif op in TANGENTS:
             super().node(node)
-            dots = tuple(Rep(self.dots[v]) if v in self.dots else None for v in node.operands)
-            found = TANGENTS[op](tuple(map(Rep, self.values(node.results))), tuple(map(Rep, operands)), dots, **attrs)
-            self.dots.update((v, d.value) for v, d in zip(node.results, found, strict=True))
+            self._by_tangents(node, operands, attrs)
         else:
             self._by_rule(node, operands, attrs)
 
+    def _by_tangents(self, node: Node, operands: tuple[Value, ...], attrs: dict[str, Any]) -> None:
+        """A rule for forward mode: from the results, the operands and the tangents of these, a tangent for every result."""
+        moving = [v for v in node.operands if v in self.dots]
+
+        def of_one(dots: Sequence[Value]) -> list[Value]:
+            given = dict(zip(moving, map(Rep, dots), strict=True))
+            found = TANGENTS[node.op](tuple(map(Rep, self.values(node.results))), tuple(map(Rep, operands)),
+                                      tuple(given.get(v) for v in node.operands), **attrs)
+            return [d.value for d in found]
+
+        found = self.lanes.one_by_one([(v.type, self.dots[v]) for v in moving], of_one, node.span)
+        self.dots.update(zip(node.results, found, strict=True))
+
+    def _project(self, node: Node, attrs: dict[str, Any]) -> None:
+        t, lanes = node.operands[0].type, self.lanes.n
+        assert isinstance(t, SumType)
+        first = field_of_tangent(t, attrs["tag"], attrs["field"], lanes)
+        types = tangent_types(self.type(node.result.type), lanes)
+        more = {"dims": types[0].dims} if isinstance(types[0], ArrayType) else {}
+        (dot,) = self.dots[node.operands[0]]
+        self.dots[node.result] = tuple(self.builder.emit1(node.op, dot, **{**attrs, **more, "field": first + k})
+                                       for k in range(len(types)))
+
     def _linear(self, node: Node, operands: tuple[Value, ...], attrs: dict[str, Any]) -> None:
-        b, positions = self.builder, LINEAR[node.op]
-        positions = tuple(range(len(operands))) if positions is None else positions
-        if node.op in (p.scalar.add, p.scalar.sub):
+        op, positions = node.op, LINEAR[node.op]
+        if op in (p.scalar.add, p.scalar.sub):
             x, y = node.operands
             if x in self.dots and y in self.dots:
-                self.dots[node.result] = b.emit1(node.op, self.dots[x], self.dots[y])
+                self.dots[node.result] = self._each(op, self.dots[x], self.dots[y])
             elif x in self.dots:
                 self.dots[node.result] = self._own(self.dots[x], x, node.result)
             else:
                 dy = self.dots[y]
-                self.dots[node.result] = self._own(dy, y, node.result) if node.op is p.scalar.add else b.emit1(p.scalar.neg, dy)
+                self.dots[node.result] = self._own(dy, y, node.result) if op is p.scalar.add else self._each(p.scalar.neg, dy)
             return
-        dots = [self.dot(v) if k in positions else new for k, (v, new) in enumerate(zip(node.operands, operands, strict=True))]
-        self.dots[node.result] = b.emit1(node.op, *dots, **attrs)
+        dots = {k: self.dot(v) for k, v in enumerate(node.operands) if positions is None or k in positions}
+        self.dots[node.result] = self.lanes.linear(op, operands, dots, attrs, node.result.type)
 
-    def _own(self, dot: Value, *sharing: Value) -> Value:
+    def _each(self, op: p.Primitive, *dots: Dot) -> Dot:
+        return tuple(self.builder.emit1(op, *lane) for lane in zip(*dots, strict=True))
+
+    def _own(self, dot: Dot, *sharing: Value) -> Dot:
         """A tangent that two values share: a copy, if either is an array that anything writes to."""
         effects, written = self.mode.activities.effects, self.mode.written
-        return self.builder.emit1(_a.copy, dot) if any(effects.roots(v) & written for v in sharing) else dot
+        return self._each(_a.copy, dot) if any(effects.roots(v) & written for v in sharing) else dot
 
     def _by_rule(self, node: Node, operands: tuple[Value, ...], attrs: dict[str, Any]) -> None:
         """Resume the reverse rule with a cotangent of one: it hands back the partial derivatives."""
@@ -202,24 +230,24 @@ class _Forward(Replay):
         if rule is None:
             raise StagingError(f"{node.op.name} has no derivative", node.span,
                                fix="wrap it in lms.stop_gradient, or give it a rule with @lms.derivative")
-        b, name = self.builder, node.op.name
+        name = node.op.name
         steps = rule(*(Rep(v) for v in operands), **{k: v for k, v in attrs.items() if k != "fast"})
         primal = start(steps, name, node.span)
         self.bind(node.results, (primal.value,))
         partials = resume(steps, full(primal, 1.0), len(operands), name, node.span)
-        terms = [(Rep(self.dots[v]) * partial).value
+        terms = [self.lanes.times(self.dots[v], partial.value)
                  for v, partial in zip(node.operands, partials, strict=True) if v in self.dots and partial is not None]
         if not terms:
             return
         total = self._sum(terms)
         if node.op in (_a.reduce_prod, _a.reduce_max, _a.reduce_min):
-            total = b.emit1(_a.reduce_sum, total, axes=attrs["axes"])
+            total = self.lanes.linear(_a.reduce_sum, operands, {0: total}, {"axes": attrs["axes"]}, node.result.type)
         self.dots[node.result] = total
 
-    def _sum(self, terms: Sequence[Value]) -> Value:
+    def _sum(self, terms: Sequence[Dot]) -> Dot:
         total = terms[0]
         for term in terms[1:]:
-            total = self.builder.emit1(p.scalar.add, total, term)
+            total = self._each(p.scalar.add, total, term)
         return total
 
     def _write(self, node: Node) -> None:
@@ -227,9 +255,8 @@ class _Forward(Replay):
         target, value = node.operands[0], node.operands[WRITES[node.op]]
         if target not in self.dots or (node.op.effect.accumulates and value not in self.dots):
             return
-        operands = list(self.values(node.operands))
-        operands[0], operands[WRITES[node.op]] = self.dots[target], self.dot(value)
-        self.builder.emit(node.op, *operands, **self.attrs(node.attrs))
+        operands, attrs = self.values(node.operands), self.attrs(node.attrs)
+        self.lanes.write(node.op, self.dots[target][0], operands, self.dot(value), attrs)
 
     # ---------------------------------------------------------------------------------------- control
 
@@ -239,28 +266,29 @@ class _Forward(Replay):
         head = {"for": 3, "while": 0, "if": 1}[node.op.name]
         operands = [*self.values(node.operands)]
         if node.op is not p.control.if_:
-            operands += [self.dot(node.operands[head + k]) for k in active]
+            operands += [d for k in active for d in self.dot(node.operands[head + k])]
         skip = 1 if node.op is p.control.for_ else 0
         blocks = [self._block(inner, skip, active, carries=node.op is not p.control.if_,
                               returns=node.op is not p.control.while_ or k == 1) for k, inner in enumerate(node.blocks)]
         types = tuple(map(self.type, node.attrs["types"]))
-        attrs = {**self.attrs(node.attrs), "types": (*types, *(tangent_type(types[k]) for k in active))}
-        names = [*(v.name for v in node.results), *(f"d{node.results[k].name}" for k in active)]
+        attrs = {**self.attrs(node.attrs), "types": (*types, *self.types_of_tangents(types, active))}
+        names = [*(v.name for v in node.results), *self._names_of_tangents(node.results, active)]
         new = self.builder.emit(node.op, *operands, blocks=blocks, names=names, **attrs)
         self.bind(node.results, new[: len(node.results)])
-        for k, dot in zip(active, new[len(node.results):], strict=True):
-            self.dots[node.results[k]] = dot
+        self.take([node.results[k] for k in active], new[len(node.results):])
+
+    def _names_of_tangents(self, values: Sequence[Value], active: Sequence[int]) -> list[str]:
+        return [f"d{values[k].name}" for k in active for _ in tangent_types(values[k].type, self.lanes.n)]
 
     def _block(self, block: Block, skip: int, active: Sequence[int], *, carries: bool, returns: bool) -> Block:
-        carried = [block.params[skip + k] for k in active] if carries else []
-        types = [*(self.type(v.type) for v in block.params), *(tangent_type(self.type(v.type)) for v in carried)]
-        names = [*(v.name for v in block.params), *(f"d{v.name}" for v in carried)]
+        carried = [skip + k for k in active] if carries else []
+        types = [self.type(v.type) for v in block.params]
+        names = [*(v.name for v in block.params), *self._names_of_tangents(block.params, carried)]
         outer = dict(self.dots)
-        with self.builder.reify(types, names) as new:
-            for v, dot in zip(carried, new.params[len(block.params):], strict=True):
-                self.dots[v] = dot
+        with self.builder.reify([*types, *self.types_of_tangents(types, carried)], names) as new:
+            self.take([block.params[k] for k in carried], new.params[len(block.params):])
             results = self.run(block, new.params[: len(block.params)])
-            new.results = (*results, *(self.dot(block.results[k]) for k in active)) if returns else results
+            new.results = (*results, *(d for k in active for d in self.dot(block.results[k]))) if returns else results
         self.dots = outer
         return new
 
@@ -281,7 +309,7 @@ class _Forward(Replay):
         wrt = [v for v in node.operands if is_differentiable(v.type)][: len(second.body.results)]
         partials = b.emit(p.control.call, frame, b.const(1.0, floats[0].type), callee=second.name,
                           types=tuple(self.type(v.type) for v in wrt))
-        terms = [self._inner(partial, self.dots[v]) for v, partial in zip(wrt, partials, strict=True) if v in self.dots]
+        terms = [self.lanes.inner(self.dots[v], partial) for v, partial in zip(wrt, partials, strict=True) if v in self.dots]
         if terms:
             self.dots[floats[0]] = self._sum(terms)
 
@@ -291,16 +319,14 @@ class _Forward(Replay):
         moving = [v for v in node.operands if is_differentiable(v.type)][:count]
         types = [self.type(t) for t in node.attrs["types"]]
         types += [t for t in types if is_differentiable(t)]
-        out = self.builder.emit(p.control.call, *self.values(node.operands), *(self.dot(v) for v in moving),
-                                callee=rule.name, types=tuple(types))
-        self.bind(node.results, out[: len(node.results)])
-        self.dots.update(zip(floats, out[len(node.results):], strict=True))
 
-    def _inner(self, x: Value, y: Value) -> Value:
-        b = self.builder
-        product = b.emit1(p.scalar.mul, x, y)
-        rank = x.type.rank if isinstance(x.type, ArrayType) else 0
-        return b.emit1(_a.reduce_sum, product, axes=tuple(range(rank)), fast=True) if rank else product
+        def of_one(dots: Sequence[Value]) -> tuple[Value, ...]:
+            out = self.builder.emit(p.control.call, *self.values(node.operands), *dots, callee=rule.name, types=tuple(types))
+            self.bind(node.results, out[: len(node.results)])
+            return out[len(node.results):]
+
+        found = self.lanes.one_by_one([(v.type, self.dot(v)) for v in moving], of_one, node.span)
+        self.dots.update(zip(floats, found, strict=True))
 
     def _call(self, node: Node) -> None:
         if "halves" in node.attrs:
@@ -312,16 +338,15 @@ class _Forward(Replay):
         if not a.results and not a.touched:
             super().node(node)
             return
-        name = self.mode.derivative(callee, a)
-        dots = [self.dot(node.operands[k]) for k in self.mode._carriers(a)]
+        name = self.mode.derivative(callee, a, self.lanes.n)
+        dots = [d for k in self.mode._carriers(a) for d in self.dot(node.operands[k])]
         types = tuple(map(self.type, node.attrs["types"]))
         active = sorted(a.results)
         new = self.builder.emit(p.control.call, *self.values(node.operands), *dots, callee=name,
-                                types=(*types, *(tangent_type(types[k]) for k in active)),
+                                types=(*types, *self.types_of_tangents(types, active)),
                                 names=[v.name for v in node.results])
         self.bind(node.results, new[: len(node.results)])
-        for k, dot in zip(active, new[len(node.results):], strict=True):
-            self.dots[node.results[k]] = dot
+        self.take([node.results[k] for k in active], new[len(node.results):])
 
 
 def expand_jvp(program: Program, node: Node) -> None:

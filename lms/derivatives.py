@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
@@ -216,32 +215,21 @@ def derivative(f: Callable[..., Any], mode: str = "reverse") -> Callable[[Callab
     return register
 
 
-def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
-    """The derivative of every element of the result by every element of one argument; the argument's axes come last."""
-    if staging():
-        return _jacobian(f, argnums)
-    s = as_staged(f)
-    signature = s.signature.returning(f"jacobian({s.signature.name})")
-    return Derived(jacobian, s, {"argnums": argnums}, _jacobian(s, argnums), signature)
+def jacobian(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0) -> Staged[..., Any]:
+    """The derivative of every element of the result by every element of an argument, as a staged function.
+
+    For a result of shape `(m,)` and an argument of shape `(n,)` it is of shape `(m, n)`: the argument's axes come last. A
+    container like the result, of containers like the argument. Columns go through eight at a time, in one sweep of the
+    function; where there are few results, rows are taken in reverse. Raises `TypeError` for an argument without floats.
+
+        lms.jacobian(lambda x: x * x)(np.array([1.0, 2.0]))     # [[2, 0], [0, 4]]
+    """
+    return _derived(jacobian, ad.jacobian, f, {"argnums": argnums})  # type: ignore[no-any-return]  # a callable
 
 
-def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
-    """The second derivatives of a function with a float result by the elements of one argument."""
+def hessian(f: Callable[..., Any], argnums: int | str = 0) -> Staged[..., Any]:
+    """The second derivatives of a function with a float result by the elements of one argument: of shape `(n, n)` for `(n,)`.
+
+        lms.hessian(lambda x: x[0] * x[1])(np.array([1.0, 2.0]))        # [[0, 1], [1, 0]]
+    """
     return jacobian(grad(f, argnums), argnums)
-
-
-def _jacobian(f: Callable[..., Any], argnums: int) -> Callable[..., Any]:
-    """One forward derivative for each element of the argument, in a loop."""
-    from lms.staging.derivatives import columns
-
-    @functools.wraps(f)
-    def jacobian_of(*args: Any) -> Any:
-        def along(direction: Any) -> Any:
-            def of_one(x: Any) -> Any:
-                return f(*args[:argnums], x, *args[argnums + 1:])
-
-            return ad.jvp(of_one, (args[argnums],), (direction,))[1]
-
-        return columns(args[argnums], along)
-
-    return jacobian_of

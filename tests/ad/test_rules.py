@@ -13,6 +13,7 @@ from lms.core import primitives as p
 from lms.core.builder import Builder, building, current
 from lms.core.errors import StagingError
 from lms.core.ir import Program
+from lms.core.parse_text import parse_program
 from lms.core.primitives import PRIMITIVES
 from lms.core.types import ArrayType, Scalar, f64, is_differentiable
 from lms.staging.rep import Rep
@@ -101,6 +102,34 @@ def test_modes_agree(row: Row) -> None:
     value, slope, again, *gradient = run(Differentiate().run(made), [*args, *directions])
     assert value == again or (np.isnan(value) and np.isnan(again))
     assert slope == pytest.approx(sum(np.sum(g * d) for g, d in zip(gradient, directions, strict=True)), rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_lanes_agree(row: Row) -> None:
+    """Three directions in one sweep are three sweeps."""
+    wrt, types, n = tuple(_floats(row)), row.types, 3
+    made = Program()
+    b = Builder(made)
+    wide = [t for k in wrt for t in p.control.tangents(types[k], n)]
+    with building(b):
+        with b.function("f", types) as f:
+            out = _run(row)(*map(Rep, f.body.params))
+            f.body.results = (out.value if isinstance(out, Rep) else b.const(out, f64),)
+        with b.function("together", [*types, *wide]) as g:
+            g.body.results = b.emit(p.control.jvp, *g.body.params, callee="f", wrt=wrt, types=(f64,), lanes=n)
+        with b.function("apart", [*types, *(types[k] for k in wrt)]) as g:
+            g.body.results = b.emit(p.control.jvp, *g.body.params, callee="f", wrt=wrt, types=(f64,))
+    assert str(parse_program(str(made))) == str(made)
+    made = Differentiate().run(made)
+    random = np.random.default_rng(0)
+    directions = [[np.asarray(random.normal(size=np.shape(row.args[k])))[()] for _ in range(n)] for k in wrt]
+    packed = [part for ds in directions for part in ([np.stack(ds, axis=-1)] if ds[0].ndim else ds)]
+    made.entry = "together"
+    _, *found = run(made, [*row.fresh(), *packed])
+    made.entry = "apart"
+    for lane in range(n):
+        _, slope = run(made, [*row.fresh(), *(ds[lane] for ds in directions)])
+        assert found[lane] == pytest.approx(slope, rel=1e-12, abs=1e-13)
 
 
 @pytest.mark.parametrize("op", INERT_BY_LINE, ids=str)

@@ -1,4 +1,4 @@
-"""Second derivatives of generated programs: forward and reverse mode in all four nestings, against the tape.
+"""Second derivatives of generated programs: forward and reverse mode in all four nestings, against the tape; Jacobians.
 
 Compiled with no pass at all and with all of them, with sizes and ints known later and known now: the same numbers.
 """
@@ -57,6 +57,9 @@ def rr({given}):
 
 def fr({given}):
     return lms.jvp(lms.grad(f, {program.active}), ({whole},), ({along},))[1]
+
+def hessian({given}):
+    return lms.jacobian(lms.grad(f, {program.active}), {program.active})({whole})
 """
     return dataclasses.replace(program, text=program.text + text)
 
@@ -110,7 +113,7 @@ def second(program: Program, derived: Derived) -> tuple[list[np.ndarray], float,
     return row, turned, 1.0 + float(largest)
 
 
-@fuzz(8)
+@fuzz(6)
 @given(program=programs(smooth=True, single=True))
 def test_all_nestings_agree(program: Program, folder: Path) -> None:
     derived = differentiable(program)
@@ -131,3 +134,33 @@ def test_all_nestings_agree(program: Program, folder: Path) -> None:
                 assert all(np.shape(a) == np.shape(b) and (np.abs(np.asarray(a) - b) <= 1e-9 * largest).all()
                            for a, b in zip(found, wanted, strict=True))
                 assert close(arguments, left), "an argument is left otherwise than by the program"
+
+
+@fuzz(2)
+@given(program=programs(smooth=True, single=True))
+def test_hessians_agree(program: Program, folder: Path) -> None:
+    derived = differentiable(program)
+    row, _, largest = second(program, derived)
+    found = optimised(load(nested(program), folder, whole=True).hessian, program.arguments())
+    note(f"{found}\ntape: {row}")
+    turned = [sum(np.tensordot(block, d, np.ndim(d)) for block, d in zip(blocks, derived.directions, strict=True))
+              for blocks in found]
+    assert all((np.abs(np.asarray(a) - b) <= 1e-9 * largest).all() for a, b in zip(turned, row, strict=True))
+
+
+@fuzz(5)
+@given(program=programs(smooth=True))
+def test_jacobians_agree(program: Program, folder: Path) -> None:
+    """In lanes or row by row, what the cotangents of the results make of them is the tape's gradient."""
+    derived = differentiable(program)
+    f, left = load(program, folder), plain(program).arguments
+    for way in (barely_lowered, optimised):
+        arguments = program.arguments()
+        found = way(lms.jacobian(f, program.active), arguments)
+        note(f"{way.__name__}: {found}\ntape: {derived.cotangents}")
+        rows = found if program.results > 1 else [found]
+        pulled = [sum(np.tensordot(s if np.ndim(block) > np.ndim(c) else s[0], block, np.ndim(block) - np.ndim(c))
+                      for s, block in zip(derived.seeds, blocks, strict=True))
+                  for c, blocks in zip(derived.cotangents, zip(*rows, strict=True), strict=True)]
+        assert close(pulled, derived.cotangents)
+        assert close(arguments, left)

@@ -5,12 +5,12 @@
     while x...                    blocks: cond(x...) -> bool, body(x...) -> x... results: the last x...
     call  x...                    attribute `callee`                             results: the callee's
     vjp   x... dy...              attributes `callee`, `wrt`                     results: y..., then dx for each of `wrt`
-    jvp   x... dx...              attributes `callee`, `wrt`                     results: y..., then dy for each float y
+    jvp   x... dx...              attributes `callee`, `wrt`, `lanes`            results: y..., then dy for each float y
 
 `step` is a non-zero constant. A `while`'s condition writes nothing, and the body does not see its values.
 `vjp` takes a cotangent for every float result of the callee, `jvp` a tangent for every one of `wrt`; both are expanded
-by differentiation before anything is lowered. `check` raises `error` with `message` (formatted with the operands) where its
-first operand is false.
+by differentiation before anything is lowered. With `lanes`, a tangent holds so many directions (`tangents`).
+`check` raises `error` with `message` (formatted with the operands) where its first operand is false.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StagingTypeError
-from ..types import Type, bool_, is_differentiable
+from ..types import ArrayType, Scalar, Type, bool_, is_differentiable
 from .table import Attrs, Effect, Primitive, row
 
 CONTROL = Effect(control=True)
@@ -37,9 +37,20 @@ def _vjp(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
     return (*results, *(types[k] for k in attrs["wrt"] if k < n))
 
 
+def tangents(t: Type, lanes: int) -> tuple[Type, ...]:
+    """The types of a tangent: one like the value; or of `lanes` directions: as many numbers, an array with one more axis."""
+    if not lanes:
+        return (t,)
+    if isinstance(t, ArrayType) and isinstance(t.dtype, Scalar):
+        return (ArrayType(t.dtype, (*t.dims, lanes), t.layout),)
+    if not isinstance(t, Scalar):
+        raise StagingTypeError(f"a tangent of {t} has one direction")
+    return (t,) * lanes
+
+
 def _jvp(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
     results: tuple[Type, ...] = tuple(attrs["types"])
-    return (*results, *filter(is_differentiable, results))
+    return (*results, *(dt for t in filter(is_differentiable, results) for dt in tangents(t, attrs.get("lanes", 0))))
 
 
 def _check(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:

@@ -1,0 +1,168 @@
+"""Jacobians and Hessians: containers, shapes, chunks of directions, memory that is written; against differences."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lms
+from lms import Array, Mut, Rep, f64, i64
+from lms.core import primitives as p
+from lms.core.ir import walk
+
+X = np.linspace(0.1, 1.0, 5)
+M = np.linspace(0.1, 1.0, 6).reshape(2, 3)
+
+
+def differences(f: Callable[..., Any], x: np.ndarray, step: float = 1e-6) -> np.ndarray:
+    out = np.zeros(np.shape(f(x)) + x.shape)
+    for index in np.ndindex(x.shape):
+        d = np.zeros(x.shape)
+        d[index] = step
+        out[(..., *index)] = (f(x + d) - f(x - d)) / (2 * step)
+    return out
+
+
+def accumulate(x):
+    a = np.zeros(4)
+    a[np.array([0, 2, 0])] += x[:3]
+    for i in range(len(x)):
+        a[i % 4] += x[i] * a[(i + 1) % 4]
+    a[np.array([3])] = x[4:5]
+    return a
+
+
+def several_kinds_of_control(y):
+    a = np.zeros(3)
+    x, v, z = y[0], y[1], y[2]
+    for i in lms.range(10):
+        x, v, z = x + 0.1 * v * z, v - 0.1 * np.sin(x), z + 0.01 * x * v
+        if x > 0.2:
+            a[i % 3] += x
+    while x < 3.0:
+        x = x * 1.2 + 0.1 * v
+    a[0] += x
+    return a
+
+
+@lms.stage
+def crossing(x: Rep[f64], y: Rep[f64], k: Rep[i64]) -> Rep[f64]:
+    if k == 0:
+        return x * y
+    return crossing(np.sin(x) * y, y + x, k - 1) * x
+
+
+PROGRAMS: dict[str, tuple[Callable[..., Any], np.ndarray]] = {
+    "elementwise": (lambda x: np.sin(x) * x[0], X),
+    "three chunks": (lambda x: np.sin(x) * x[0], np.linspace(0.1, 1.0, 20)),
+    "reductions": (lambda x: np.cumsum(np.exp(x)) / np.sum(x) + np.max(x) * np.prod(x), X),
+    "products": (lambda x: x @ x.T + np.dot(x[0], x[1]), M),
+    "views": (lambda x: np.sin(x).T[1:] * 2 + x[::-1].T[:2], M),
+    "gathers": (lambda x: x[np.array([0, 1, 1])] * np.concatenate([x[:2], np.sort(np.sin(4 * x))[:1]]), X),
+    "where": (lambda x: np.where(x > 0.5, np.exp(x), x * x), X),
+    "numbers": (lambda x: np.array([x[0] * x[1], np.sin(x[1])]), X[:2]),
+    "writes": (accumulate, X),
+    "control": (several_kinds_of_control, np.array([0.1, 0.2, 1.0])),
+    "recursion": (lambda x: np.array([crossing(x[0], x[1], 3), crossing(x[1], x[0], 2)]), np.array([0.4, 0.7])),
+    "few results": (lambda x: np.array([x.sum(), (x * x).sum()]), np.linspace(0.1, 1.0, 40)),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_jacobian(name: str) -> None:
+    f, x = PROGRAMS[name]
+    expected = differences(lms.stage(f), x)
+    np.testing.assert_allclose(lms.jacobian(f)(x), expected, atol=1e-8)
+    inside = lms.stage(lambda x: lms.jacobian(f)(x))
+    np.testing.assert_allclose(inside(x), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_sizes_known_now(name: str) -> None:
+    """With known sizes the mode and the chunks are chosen by them."""
+    f, x = PROGRAMS[name]
+
+    def fixed(x):
+        return f(x)
+
+    fixed.__annotations__["x"] = Rep[Array[(f64, *x.shape)]]
+    np.testing.assert_allclose(lms.jacobian(fixed)(x), differences(lms.stage(f), x), atol=1e-8)
+
+
+def test_containers() -> None:
+    """A container like the result, of containers like the arguments; None beside what is no float."""
+    def f(p, x):
+        return {"u": x * p["a"], "v": (p["b"] * x.sum(), 3)}
+
+    found = lms.jacobian(f, (0, 1))({"a": 2.0, "b": X[:2], "n": 3}, X[:3])
+    np.testing.assert_allclose(found["u"][0]["a"], X[:3])
+    np.testing.assert_allclose(found["u"][0]["b"], np.zeros((3, 2)))
+    np.testing.assert_allclose(found["u"][1], 2 * np.eye(3))
+    np.testing.assert_allclose(found["v"][0][0]["b"], X[:3].sum() * np.eye(2))
+    np.testing.assert_allclose(found["v"][0][1], np.outer(X[:2], np.ones(3)))
+    assert found["v"][1] is None and found["u"][0]["n"] is None
+
+
+def test_numbers() -> None:
+    assert lms.jacobian(lambda x, y: x * y, (0, 1))(2.0, 3.0) == (3.0, 2.0)
+    assert lms.jacobian(lambda x, y: x * y, "y")(2.0, 3.0) == 2.0
+    np.testing.assert_array_equal(lms.jacobian(lambda x: np.array([x, x * x]))(3.0), [1.0, 6.0])
+
+
+def test_empty() -> None:
+    assert lms.jacobian(lambda x: np.sin(x))(np.zeros(0)).shape == (0, 0)
+
+
+def test_hessians() -> None:
+    def f(x, y):
+        return np.sum(np.sin(x) * x[0]) * y
+
+    expected = differences(lambda x: lms.grad(f)(x, 2.0), X)
+    np.testing.assert_allclose(lms.hessian(f)(X, 2.0), expected, atol=1e-8)
+    assert lms.hessian(f, "y")(X, 2.0) == 0.0
+    third = lms.jacobian(lms.hessian(f))(X, 2.0)
+    np.testing.assert_allclose(third, differences(lambda x: lms.hessian(f)(x, 2.0), X), atol=1e-8)
+
+
+@lms.stage
+def running(x: Rep[Array[f64, "n"]], out: Mut[Array[f64, "n"]]) -> Rep[f64]:
+    t = 1.0
+    for i in range(len(x)):
+        t *= np.sin(x[i])
+        out[i] = t * out[i]
+    return t * out[0]
+
+
+@pytest.mark.parametrize("n", [2, 20])
+def test_memory_that_is_written(n: int) -> None:
+    """Every sweep finds it as it was, and afterwards it is as the function leaves it."""
+    x, out = np.linspace(0.9, 1.2, n), np.linspace(1.0, 2.0, n)
+    expected, left = out.copy(), out.copy()
+    running(x, expected)
+    found = lms.hessian(running)(x, left)
+    np.testing.assert_array_equal(left, expected)
+    np.testing.assert_allclose(found, differences(lambda x: lms.grad(running)(x, out.copy()), x), atol=1e-8)
+    by_out = out.copy()
+    found = lms.jacobian(running, "out")(x, by_out)
+    np.testing.assert_array_equal(by_out, expected)
+    np.testing.assert_allclose(found, lms.grad(running, "out")(x, out.copy()), rtol=1e-13)
+
+
+def test_the_function_is_computed_once_for_eight_columns() -> None:
+    def f(x):
+        y = x[0] * x[7]
+        for _ in lms.range(100):
+            y = np.sin(y) * x[3]
+        return np.array([y, y * x[1], y * x[2]])
+
+    f.__annotations__["x"] = Rep[Array[f64, 8]]
+    program = lms.jacobian(f).specialize(np.ones(8)).program
+    sines = [node for function in program.functions.values() for node in walk(function.body) if node.op is p.scalar.sin]
+    assert len(sines) == 1
+
+
+def test_few_results_are_taken_in_reverse() -> None:
+    s = lms.jacobian(lambda x: np.array([x.sum(), (x * x).sum()])).specialize(np.ones(40))
+    assert "vjp" in s.ir and "jvp" not in s.ir
+    assert "jvp" in lms.jacobian(lambda x: np.sin(x)).specialize(np.ones(40)).ir
