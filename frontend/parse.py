@@ -84,6 +84,11 @@ def tokens(text: str, path: str = "<text>") -> tuple[list[Token], list[Comment]]
     return _grammar()[1].tokens(Source.of(path, _newlines(text)))[:2]
 
 
+def keywords() -> frozenset[str]:
+    """The words of the language that are no names."""
+    return frozenset(_grammar()[1].keywords)
+
+
 def is_complete(text: str) -> bool:
     """Whether a prompt should stop reading: no bracket is open, and the last line does not ask for more."""
     tokens, _, errors = _grammar()[1].tokens(Source.of("<text>", text))

@@ -44,7 +44,7 @@ def test_a_word_that_is_no_command(word: str, remedy: str, capsys: pytest.Captur
 
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     path = tmp_path / "long.lms"
-    path.write_text("f( x )\n" * 8_000, encoding="utf-8")
+    path.write_text(("f( " + "x" * 90 + " )\n") * 1_000, encoding="utf-8")
     with subprocess.Popen([*LMS, "fmt", "--diff", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.readline()
