@@ -17,6 +17,7 @@ from functools import cache
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite.binding import ffi
+from llvmlite.binding.newpassmanagers import NewPassManager
 
 lock = threading.RLock()  # around every use of LLVM, and around a fork: a child must not inherit it locked
 _theirs = getattr(ffi.lib, "_lock", nullcontext())  # llvmlite's own, which it also takes when it frees things
@@ -86,7 +87,12 @@ def optimise(text: str, opt: int = 3) -> llvm.ModuleRef:
             tuning.loop_vectorization = tuning.loop_unrolling = False
         builder = llvm.create_pass_builder(machine, tuning)
         passes = builder.getModulePassManager()
-        passes.run(module, builder)
+        try:
+            passes.run(module, builder)
+        finally:
+            # llvmlite 0.50 finds `ObjectRef`'s empty `_dispose` before this one, and so keeps some 100 KiB for each module
+            NewPassManager._dispose(passes)
+            passes.detach()
         return module
 
 

@@ -29,6 +29,23 @@ def test_text_becomes_code(opt: int, debug: bool) -> None:
     assert ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(code["twice"])(21) == 42
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="counts the pages of a process in /proc")
+def test_compiling_keeps_nothing() -> None:
+    """llvmlite would keep every pass manager: 100 KiB for each module, here 10 MiB."""
+    def pages() -> int:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1])
+
+    def compile_many(count: int) -> None:
+        for _ in range(count):
+            jit.object_code(jit.optimise(TWICE))
+
+    compile_many(20)
+    before = pages()
+    compile_many(200)
+    assert (pages() - before) * os.sysconf("SC_PAGE_SIZE") < 2 << 20
+
+
 def test_invalid_text_is_a_compile_error() -> None:
     with pytest.raises(jit.CompileError, match="undefined value"):
         jit.optimise("define i64 @f() {\n  ret i64 %nothing\n}\n")
