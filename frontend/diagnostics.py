@@ -14,10 +14,11 @@ class Diagnostic(LmsError):
     """One mistake: its code (a key of `CODES`), a message that says what was expected and found, its place, and the fix."""
 
     def __init__(self, code: str, message: str, span: Span | None, *, fix: str = "",
-                 notes: tuple[tuple[str, Span | None], ...] = ()) -> None:
+                 notes: tuple[tuple[str, Span | None], ...] = (), consequence: bool = False) -> None:
         assert code in CODES, code
         super().__init__(message, span, fix=fix, notes=notes)
         self.code = code
+        self.consequence = consequence  # of another mistake, which is reported
 
     def __str__(self) -> str:
         place = f"{self.span}: " if self.span else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Literal
 
 from .diagnostics import Diagnostic
 from .source import Comment, Source, Token
@@ -127,8 +128,9 @@ class _Run:
 
     def comment(self, at: int, stop: int) -> None:
         text = self.text[at:stop].rstrip()
-        kind = "//>" if text.startswith("//>") else "///" if text.startswith("///") and text[3:4] != "/" else "//"
-        self.comments.append(Comment(self.source.span(at, at + len(text)), kind, text, self.own_line(at)))  # type: ignore[arg-type]  # mypy widens the conditional
+        kind: Literal["//", "///",
+                      "//>"] = "//>" if text.startswith("//>") else "///" if text.startswith("///") and text[3:4] != "/" else "//"
+        self.comments.append(Comment(self.source.span(at, at + len(text)), kind, text, self.own_line(at)))
 
     def long_comment(self, at: int) -> int:
         depth, stop = 0, at

@@ -36,6 +36,13 @@ def number(text: str, span: Span) -> Int | Float:
     return Int(span, text, value, suffix)
 
 
+def negative(x: Int | Float, span: Span) -> Int | Float:
+    """A number with the sign before it."""
+    if isinstance(x, Int):
+        return Int(span, "-" + x.text, -x.value, x.suffix)
+    return Float(span, "-" + x.text, -x.value, x.suffix)
+
+
 def string(text: str, span: Span) -> Str:
     """A string with its quotes. `\\{` and `\\}` stay as they are: `print` tells them from `{`."""
     return Str(span, text, _unescape(text[1:-1], span))

@@ -14,6 +14,8 @@ from lark import Lark
 from lark.exceptions import UnexpectedToken
 from lark.lexer import PatternStr
 
+from lms.core.errors import Span
+
 from . import tree
 from .diagnostics import Diagnostic, SourceErrors, remember
 from .lexer import CLOSES, OPENS, Lexer
@@ -89,6 +91,16 @@ def keywords() -> frozenset[str]:
     return frozenset(_grammar()[1].keywords)
 
 
+def parse_at(text: str, around: Span, offset: int) -> Expression:
+    """An expression inside a token of a file, `offset` bytes behind where the token begins. Raises `Diagnostic`."""
+    padded = "\n" * (around.line - 1) + " " * (around.column + offset) + text
+    try:
+        found: Expression = _one("expression", padded, around.file, shown=False)
+        return found
+    except SourceErrors as e:
+        raise e.diagnostics[0] from None
+
+
 def is_complete(text: str) -> bool:
     """Whether a prompt should stop reading: no bracket is open, and the last line does not ask for more."""
     tokens, _, errors = _grammar()[1].tokens(Source.of("<text>", text))
@@ -128,8 +140,9 @@ def _newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _one(start: str, text: str, path: str) -> Any:
-    remember(path, text)
+def _one(start: str, text: str, path: str, shown: bool = True) -> Any:
+    if shown:
+        remember(path, text)
     tokens, _, errors = _grammar()[1].tokens(Source.of(path, text))
     if errors:
         raise SourceErrors(errors)

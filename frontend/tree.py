@@ -230,7 +230,7 @@ class Builder(Transformer[Token, Any]):
         if token.type == "NUMBER":
             value = literals.number(token.text, span)
             if len(c) == 2 and c[0] is not None:
-                value = type(value)(span, "-" + value.text, -value.value, value.suffix)  # type: ignore[arg-type]  # int to Int, float to Float
+                value = literals.negative(value, span)
         elif token.type in ("STRING", "CHARACTER"):
             value = (literals.string if token.type == "STRING" else literals.character)(token.text, span)
         else:

@@ -48,6 +48,16 @@ def classes_of(t: SumType) -> tuple[type, ...]:
         raise StagingTypeError(f"{t} has no Python classes", here()) from None
 
 
+def free_name(name: str, classes: tuple[type, ...]) -> str:
+    """A name for a sum type that no other has, made known as the one of these classes."""
+    free, k = name, 1
+    while free in _classes:
+        k += 1
+        free = f"{name}_{k}"
+    _classes[free] = classes
+    return free
+
+
 def _members(annotation: Any) -> tuple[type, ...] | None:
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         return (annotation,)
@@ -77,13 +87,8 @@ def _recursive(cls: type) -> bool:
 def _sum_type(members: tuple[type, ...]) -> SumType:
     if members in _types:
         return _types[members]
-    name = base = "_or_".join(m.__name__ for m in members)
-    k = 1
-    while name in _classes:
-        k += 1
-        name = f"{base}_{k}"
+    name = free_name("_or_".join(m.__name__ for m in members), members)
     t = _types[members] = SumType(name)
-    _classes[name] = members
     try:
         t.constructors = tuple(Constructor(m.__name__, tuple(_fields(m))) for m in members)
     except StagingError:

@@ -1,0 +1,444 @@
+"""What is built in: the array and math functions of the Python side, conversions, printing, and what speaks of stages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from lms.core.errors import LmsError
+from lms.core.types import SCALARS, Scalar
+from lms.staging import ops
+
+from . import syntax as s
+from . import typed as t
+from .check import BOOL, F64, I64, Checker, Expect, Scope, staged_result
+from .check_calls import CONSTANTS, Builtin, matched
+from .diagnostics import Diagnostic
+from .operations import converted, emitted, size_of
+from .trial import result_type, shape_of
+from .types import (
+    NEVER,
+    STRING,
+    UNIT,
+    AnyType,
+    Array,
+    FunctionOf,
+    Later,
+    ListOf,
+    Meta,
+    TupleOf,
+    default,
+    element,
+    holds_later,
+    is_later,
+    later,
+    prune,
+    rank,
+    show,
+    unify,
+)
+
+BUILTINS: dict[str, Builtin] = {}
+
+
+Check = Callable[[Checker, s.Call, Scope, "Expect | None"], t.Typed]
+
+
+def builtin(*names: str) -> Callable[[Check], Check]:
+    """Register the check of calls of these names: `(checker, call, scope, want)`."""
+
+    def register(check: Check) -> Check:
+        for name in names:
+            BUILTINS[name] = Builtin(name, check, (check.__doc__ or "").strip())
+        return check
+
+    return register
+
+
+def _arguments(c: Checker, e: s.Call, scope: Scope, names: tuple[str, ...], optional: int = 0) -> list[t.Typed | None]:
+    given = matched(_name(e), names, [k >= len(names) - optional for k in range(len(names))], e, None)
+    return [None if g is None else c.expression(g, scope) for g in given]
+
+
+def _name(e: s.Call) -> str:
+    return e.function.name if isinstance(e.function, s.Name | s.Field) else "this"
+
+
+# --------------------------------------------------------------------------------- functions of the Python side
+
+# whose operands are of one element type: a literal takes that of the others
+ALIKE = frozenset(("maximum", "minimum", "power", "hypot", "arctan2", "atan2", "copysign", "logaddexp", "fmod", "where", "clip",
+                   "add",
+                   "subtract", "multiply", "divide", "xlogy", "xlog1py", "isclose", "equal", "less", "greater", "remainder"))
+WITHOUT = frozenset(("array", "asarray", "allclose", "astype", "unroll", "copy"))  # have a meaning of their own, or none
+
+
+def _function(name: str) -> Builtin:
+    f = getattr(ops, name)
+
+    def check(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+        return _call_function(c, name, f, e, scope, want)
+
+    return Builtin(name, check, (f.__doc__ or "").strip().partition("\n")[0])
+
+
+def _call_function(c: Checker, name: str, f: Any, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    args = [c.expression(a.value, scope) for a in e.args]
+    _settle_literals(name, e, args, want)
+    shapes = [shape_of(a.type, _known_value(a)) for a in args]
+    for a, shape in zip(args, shapes, strict=True):
+        if shape is None:
+            raise Diagnostic("E0314", f"`{name}` takes numbers and arrays, found `{show(a.type)}`", a.span)
+    by_place = [x for x, a in zip(shapes, e.args, strict=True) if not a.name]
+    by_name = {a.name: x for x, a in zip(shapes, e.args, strict=True) if a.name}
+    try:
+        type = result_type(f, by_place, by_name)  # type: ignore[arg-type]  # none is None
+    except (LmsError, TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError, NotImplementedError) as error:
+        shown = ", ".join((a.name + " = " if a.name else "") + f"`{show(x.type)}`" for a, x in zip(e.args, args, strict=True))
+        message = error.message if isinstance(error, LmsError) else str(error)
+        raise Diagnostic("E0314", f"`{name}` does not take {shown}: {message}", e.span,
+                         fix=error.fix if isinstance(error, LmsError) else "") from None
+    names = [a.name for a in e.args]
+    return t.Operation(e.span, type, name, tuple(args), lambda node: _run_function(node, f, names))
+
+
+def _run_function(node: t.Operation, f: Any, names: list[str]) -> Any:
+    def call(*values: Any) -> Any:
+        by_place = [v for v, n in zip(values, names, strict=True) if not n]
+        return f(*by_place, **{n: v for v, n in zip(values, names, strict=True) if n})
+
+    if holds_later(node.type) or any(holds_later(a.type) for a in node.args):
+        return emitted(node.span, call)
+
+    def run(*values: Any) -> Any:
+        try:
+            value = call(*values)
+        except (ValueError, ZeroDivisionError, OverflowError, TypeError) as error:
+            raise Diagnostic("E0502", f"`{node.name}`: {error}", node.span) from None
+        return value.item() if hasattr(value, "item") else value
+
+    return run
+
+
+def _settle_literals(name: str, e: s.Call, args: list[t.Typed], want: Expect | None) -> None:
+    """Literals among the arguments: of the type of the others where the function wants them alike."""
+    places = [a for a, arg in zip(args, e.args, strict=True) if not arg.name]
+    known = next((x for a in places if (x := element(a.type)) is not None and (name != "where" or x != BOOL)), None)
+    goal = element(want.type) if want is not None else None
+    for a in args:
+        have = prune(a.type)
+        if isinstance(have, Meta):
+            target = known if name in ALIKE and a in places else None
+            if target is None and not have.kind:
+                target = F64
+            if target is None and known is None and name not in _COUNTS and goal is not None and goal.is_float:
+                target = goal
+            if have.open and want is not None and is_later(want.type) and target is not None:
+                unify(have, Later(target))
+            elif target is not None:
+                unify(have, target)
+            default(have)
+        else:
+            default(have)
+
+
+_COUNTS = frozenset(("zeros", "ones", "full", "empty", "arange", "eye", "reshape", "linspace"))
+
+
+def _known_value(a: t.Typed) -> Any:
+    """What is known of an argument before anything runs: literals, and tuples and lists of them."""
+    if isinstance(a, t.Constant):
+        x = prune(a.type)
+        return float(a.value) if isinstance(x, Scalar) and x.is_float else a.value
+    if isinstance(a, t.Tuple | t.List):
+        return tuple(_known_value(x) for x in a.items)
+    if isinstance(a, t.Operation) and a.name == "-" and len(a.args) == 1 and (x := _known_value(a.args[0])) is not None:
+        return -x
+    return None
+
+
+for _ in ops.__all__:
+    if _ not in WITHOUT:
+        BUILTINS[_] = _function(_)
+
+
+# ---------------------------------------------------------------------------------------------- own functions
+
+
+@builtin(*SCALARS)
+def conversion(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    """`f64(x)`: a number, or the numbers of an array, in another type. Floats are cut off towards zero."""
+    (value,) = _arguments(c, e, scope, ("x",))
+    assert value is not None
+    target = SCALARS[_name(e)]
+    if isinstance(value, t.Constant) and isinstance(prune(value.type),
+                                                    Meta) and not target.is_complex and target.kind != "b" and (
+            target.is_float or isinstance(value.value, int)):
+        unify(value.type, target)
+        return value
+    default(value.type)
+    have = prune(value.type)
+    if element(have) is None:
+        raise Diagnostic("E0301", f"`{target}(...)` takes a number, found `{show(have)}`", value.span)
+    inner = prune(have.inner) if isinstance(have, Later) else have
+    type: AnyType = Array(target, inner.dims) if isinstance(inner, Array) else target
+    return t.Operation(e.span, Later(type) if isinstance(have, Later) else type, str(target), (value,), converted)
+
+
+@builtin("min", "max")
+def extremes(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    """The smaller or larger of two numbers; of one array, its least or greatest element."""
+    if len(e.args) == 2 and not any(a.name for a in e.args):
+        f = "minimum" if _name(e) == "min" else "maximum"
+        return _call_function(c, f, getattr(ops, f), e, scope, want)
+    return _call_function(c, _name(e), getattr(ops, _name(e)), e, scope, want)
+
+
+@builtin("div_floor", "mod_floor")
+def floors(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    """Division rounded down, and the remainder with the sign of the divisor."""
+    from .check_values import combine
+
+    left, right = _arguments(c, e, scope, ("x", "y"))
+    assert left is not None and right is not None
+    op = "/" if _name(e) == "div_floor" else "%"
+    made = combine(c, op, left, right, e.span)
+    assert isinstance(made, t.Operation)
+    f = ops.floor_divide if op == "/" else ops.remainder
+
+    def make(node: t.Operation) -> Any:
+        if isinstance(prune(node.type), Later):
+            return emitted(node.span, f)
+
+        def run(x: Any, y: Any) -> Any:
+            if y == 0:
+                raise Diagnostic("E0502", f"`{_name(e)}`: division by zero", node.span)
+            return x // y if op == "/" else x % y
+
+        return run
+
+    return t.Operation(e.span, made.type, _name(e), made.args, make)
+
+
+@builtin("len")
+def length(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    """How many elements a list or string has (now), or the first size of an array (later)."""
+    (value,) = _arguments(c, e, scope, ("x",))
+    assert value is not None
+    if rank(value.type):
+        return t.Operation(e.span, Later(I64), "size", (value,), size_of, {"axis": 0})
+    if not isinstance(prune(value.type), ListOf) and prune(value.type) is not STRING:
+        raise Diagnostic("E0301", f"`len` takes a list, a string or an array, found `{show(value.type)}`", value.span)
+    return t.Operation(e.span, I64, "len", (value,), lambda node: len)
+
+
+@builtin("size")
+def size(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    """`size(a, axis)`: the size of an axis."""
+    value, axis = _arguments(c, e, scope, ("a", "axis"))
+    assert value is not None and axis is not None
+    if not isinstance(axis, t.Constant) or not isinstance(axis.value, int) or not 0 <= axis.value < rank(value.type):
+        raise Diagnostic("E0314", f"`size` takes an array and an axis, a number below its {rank(value.type)} dimensions", e.span)
+    return t.Operation(e.span, Later(I64), "size", (value,), size_of, {"axis": axis.value})
+
+
+@builtin("array")
+def array(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    """`array(xs)`: a list of numbers, or of lists of them, as an array of later."""
+    goal = element(want.type) if want is not None else None
+    given = matched("array", ("xs",), (False,), e, None)[0]
+    assert given is not None
+    value = c.expression(given, scope)
+    dims: list[int | None] = []
+    item, node = prune(value.type), value
+    while isinstance(item, ListOf):
+        dims.append(len(node.items) if isinstance(node, t.List) else None)
+        node = node.items[0] if isinstance(node, t.List) and node.items else node
+        item = prune(item.item)
+    if isinstance(item, Meta) and item.kind and goal is not None and (goal.is_float or item.kind == "int"):
+        unify(item, goal)
+    dtype = element(default(item))
+    if not dims or dtype is None or rank(item):
+        raise Diagnostic("E0314", f"`array` takes a list of numbers, found `{show(value.type)}`", value.span)
+    return t.Operation(e.span, Later(Array(dtype, tuple(dims))), "array", (value,), lambda n: emitted(n.span,
+            lambda xs: ops.array(
+        _numbers(xs, dtype))))
+
+
+def _numbers(xs: Any, dtype: Scalar) -> Any:
+    from lms.staging.rep import Rep
+
+    return [_numbers(x, dtype) for x in xs] if isinstance(xs, list) else xs if isinstance(xs, Rep) else dtype.dtype.type(xs)
+
+
+# ------------------------------------------------------------------------------------------------- constants
+
+
+def _constant(name: str, value: float) -> None:
+    def check(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+        return t.Constant(e.span, F64, value)
+
+    BUILTINS[name] = Builtin(name, check, f"{value}")
+    CONSTANTS.add(name)
+
+
+for _name_, _value_ in (("pi", math.pi), ("e", math.e), ("inf", math.inf), ("nan", math.nan)):
+    _constant(_name_, _value_)
+
+
+# --------------------------------------------------------------------------------------------------- printing
+
+
+@builtin("print")
+def print_(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    """Print values side by side: now at the top of a file, later in code of later. `{...}` in a string is replaced."""
+    parts: list[t.Typed] = []
+    for k, a in enumerate(e.args):
+        if a.name:
+            raise Diagnostic("E0205", f"`print` has no parameter `{a.name}`", a.span)
+        if k:
+            parts.append(t.Constant(a.span, STRING, " "))
+        parts += _text(c, a.value, scope)
+    return t.Special(e.span, UNIT, "print", tuple(parts))
+
+
+def _text(c: Checker, e: s.Expression, scope: Scope) -> list[t.Typed]:
+    """The parts of a text: strings and what stands in braces."""
+    if not isinstance(e, s.Str):
+        made = c.expression(e, scope)
+        default(made.type)
+        return [made]
+    from .interpolation import pieces
+
+    found: list[t.Typed] = []
+    for piece in pieces(e):
+        if isinstance(piece, str):
+            found.append(t.Constant(e.span, STRING, piece))
+        else:
+            made = c.expression(piece, scope)
+            default(made.type)
+            found.append(made)
+    return found
+
+
+@builtin("error")
+def error(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    """Stop with a message: the compiler if this runs now, the program (`ValueError`) if it runs later."""
+    given = matched("error", ("message",), (False,), e, None)[0]
+    assert given is not None
+    return t.Special(e.span, NEVER, "error", tuple(_text(c, given, scope)))
+
+
+@builtin("assert")
+def assert_(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    """`assert(ok, message)`: an error unless `ok`, now or later."""
+    test, message = matched("assert", ("ok", "message"), (False, True), e, None)
+    assert test is not None
+    from .check_control import condition
+
+    made, _ = condition(c, test, scope, "`assert`")
+    return t.Special(e.span, UNIT, "assert", (made, *(_text(c, message, scope) if message is not None else ())))
+
+
+# ----------------------------------------------------------------------------------------------------- stages
+
+
+@builtin("lift")
+def lift(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    """A value known now as one of later."""
+    (value,) = _arguments(c, e, scope, ("x",))
+    assert value is not None
+    goal = prune(want.type) if want is not None else None
+    if isinstance(goal, Later) and isinstance(prune(value.type), Meta):
+        unify(value.type, goal.inner)
+    default(value.type)
+    type = staged_result(value.type)
+    if type is None or not is_later(type):
+        raise Diagnostic("E0405", f"`{show(value.type)}` cannot be lifted: it exists now only", value.span)
+    return value if is_later(value.type) else t.Lift(e.span, type, value)
+
+
+@builtin("reify")
+def reify(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    """A function of now on `Rep`s as a function of the generated program; what is called like it."""
+    given = matched("reify", ("f",), (False,), e, None)[0]
+    assert given is not None
+    f = c.expression(given, scope, want)
+    have = _function_type(f, "reify")
+    for p in have.params:
+        if not holds_later(p):
+            raise Diagnostic("E0405", f"`reify` takes a function of values of later, found `{show(have)}`", f.span,
+                             fix=f"make the parameter `Rep[{show(p)}]`")
+    return t.Special(e.span, have, "reify", (f,))
+
+
+def _function_type(f: t.Typed, name: str) -> FunctionOf:
+    have = prune(f.type)
+    if not isinstance(have, FunctionOf):
+        raise Diagnostic("E0301", f"`{name}` takes a function, found `{show(have)}`", f.span)
+    return have
+
+
+@builtin("grad", "value_and_grad")
+def grad(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    """The gradient of a function whose result is one float of later; `argnums` says by which arguments."""
+    given, argnums, aux = matched(_name(e), ("f", "argnums", "has_aux"), (False, True, True), e, None)
+    assert given is not None
+    f = c.expression(given, scope)
+    have = _function_type(f, _name(e))
+    has_aux = isinstance(aux, s.Bool) and aux.value
+    result = prune(have.result)
+    value = prune(result.items[0]) if has_aux and isinstance(result, TupleOf) and result.items else result
+    found = element(value)
+    if not isinstance(value, Later) or rank(value) or found is None or not found.is_float:
+        raise Diagnostic("E0703",
+                         f"`{_name(e)}` takes a function whose result is one float of later, found "
+                         f"`{show(have)}`", f.span, fix="sum the result up, or make it `Rep[f64]`")
+    numbers = _argnums(argnums)
+    places = [numbers] if isinstance(numbers, int) else list(numbers)
+    for k in places:
+        if k >= len(have.params) or not _has_floats(have.params[k]):
+            raise Diagnostic("E0703", f"argument {k} of `{show(have)}` cannot be differentiated by: it holds no float of later",
+                             e.span,
+                             fix="differentiate by another one: `grad(f, argnums = 1)`")
+    gradient: AnyType = have.params[places[0]] if isinstance(numbers, int) else TupleOf(tuple(have.params[k] for k in places))
+    if _name(e) == "value_and_grad":
+        gradient = TupleOf((result, gradient))
+    elif has_aux and isinstance(result, TupleOf):
+        gradient = TupleOf((gradient, result.items[1] if len(result.items) == 2 else TupleOf(result.items[1:])))
+    return t.Special(e.span, FunctionOf(have.params, gradient), _name(e), (f,), {"argnums": numbers, "has_aux": has_aux})
+
+
+def _has_floats(x: AnyType) -> bool:
+    x = prune(x)
+    if isinstance(x, TupleOf):
+        return any(map(_has_floats, x.items))
+    found = element(x)
+    return isinstance(x, Later) and (found is None or found.is_float)
+
+
+def _argnums(e: s.Expression | None) -> Any:
+    match e:
+        case None:
+            return 0
+        case s.Int(value=value):
+            return value
+        case s.Tuple(items=items) if all(isinstance(x, s.Int) for x in items):
+            return tuple(x.value for x in items if isinstance(x, s.Int))
+    raise Diagnostic("E0703", "`argnums` is a number, or several in parentheses", e.span, fix="`argnums = (0, 1)`")
+
+
+@builtin("jvp")
+def jvp(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
+    """`jvp(f, (x,), (dx,))`: the value of `f` at `x`, and its derivative in the direction `dx`."""
+    given = matched("jvp", ("f", "primals", "tangents"), (False,) * 3, e, None)
+    f = c.expression(given[0], scope)  # type: ignore[arg-type]  # all are given
+    have = _function_type(f, "jvp")
+    goal = TupleOf(have.params)
+    why = Expect(goal, f"the function is `{show(have)}`", f.span)
+    primals, tangents = (c.expression(g, scope, why) for g in given[1:] if g is not None)
+    return t.Special(e.span, TupleOf((have.result, have.result)), "jvp", (f, primals, tangents))
+
+
+__all__ = ["BUILTINS", "later"]

@@ -1,0 +1,141 @@
+"""Functions inside functions, `reset` and `shift`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import syntax as s
+from . import typed as t
+from .check import Checker, Context, Expect, Scope, checks
+from .check_types import TypeReader
+from .diagnostics import Diagnostic
+from .types import UNIT, AnyType, FunctionOf, Meta, default, prune, show, unify
+
+
+def declared(c: Checker, e: s.TypeSyntax | None, scope: Scope) -> AnyType | None:
+    """The type that is written, if one is."""
+    if e is None:
+        return None
+    context = scope.context
+    found = TypeReader(c.module, context.types, c.module.sizes_of(context)).read(e)
+    c.types[e] = found
+    return found
+
+
+@checks(s.Lambda)
+def lambda_(c: Checker, e: s.Lambda, scope: Scope, want: Expect | None) -> t.Typed:
+    goal = prune(want.type) if want else None
+    wanted = goal.params if isinstance(goal, FunctionOf) else ()
+    if isinstance(goal, FunctionOf) and len(goal.params) != len(e.params):
+        raise Diagnostic("E0204", f"expected a function of {len(goal.params)}, found one of {len(e.params)}", e.span,
+                         notes=want.notes if want else ())
+    types: list[AnyType] = []
+    for k, p in enumerate(e.params):
+        given = declared(c, p.type, scope)
+        if given is None and k < len(wanted):
+            wanted = (*wanted[:k], default(wanted[k]), *wanted[k + 1:])
+        if given is None and (k >= len(wanted) or isinstance(prune(wanted[k]), Meta)):
+            raise Diagnostic("E0309", f"the type of `{p.name}` cannot be inferred", p.span, fix=f"annotate it: `{p.name}: f64`")
+        types.append(wanted[k] if given is None else given)
+    result = declared(c, e.result, scope)
+    if result is None and isinstance(goal, FunctionOf):
+        result = goal.result
+    type, body = function_body(c, "a function", e.params, types, result, e.body, scope, e.result.span if e.result else None)
+    return t.Function(e.span, type, "", len(types), body)
+
+
+def function_body(c: Checker, name: str, params: tuple[s.Parameter, ...], types: list[AnyType], result: AnyType | None,
+                  body: s.Expression, scope: Scope, span: Any) -> tuple[FunctionOf, t.Typed]:
+    """The type and the checked body of a function inside another."""
+    outer = scope.context
+    known: AnyType = Meta() if result is None else result
+    want = Expect(known, f"the result of {name} is declared here" if span else "", span)
+    context = Context(name, outer.instance, want, outer.types)
+    context.assigned = []
+    inner = scope.inner(context)
+    for p, type in zip(params, types, strict=True):
+        inner.bind(p.name, type, p.name_span, "parameter", p.mut)
+        c.types[p] = type
+    made = c.expression(body, inner, want)
+    c.finish(context)
+    if context.returns:
+        made = t.Catch(made.span, known, "return", made)
+    return FunctionOf(tuple(types), known), made
+
+
+@checks(s.Def)
+def local_function(c: Checker, e: s.Def, scope: Scope, want: Expect | None) -> t.Typed:
+    """A function inside another: of one type, and it may name itself."""
+    if e.generics:
+        raise Diagnostic("E0113", "a generic function stands at the top of a file", e.generics[0].span)
+    types: list[AnyType] = []
+    for p in e.params:
+        given = declared(c, p.type, scope)
+        if given is None:
+            raise Diagnostic("E0309", f"the type of `{p.name}` is not given", p.span, fix=f"annotate it: `{p.name}: f64`")
+        if p.default is not None:
+            raise Diagnostic("E0113", "default arguments belong to functions at the top of a file", p.span)
+        types.append(given)
+    result = declared(c, e.result, scope)
+    binding = scope.bind(e.name, FunctionOf(tuple(types), Meta() if result is None else result), e.name_span)
+    type, body = function_body(c, f"`{e.name}`", e.params, types, result, e.body, scope, e.result.span if e.result else None)
+    unify(binding.type, type)
+    function = t.Function(e.span, type, e.name, len(types), body, itself=True)
+    return t.Bind(e.span, UNIT, t.Pattern("name", type, e.name_span), function)
+
+
+# ---------------------------------------------------------------------------------------------- continuations
+
+
+@checks(s.Reset)
+def reset(c: Checker, e: s.Reset, scope: Scope, want: Expect | None) -> t.Typed:
+    answer: AnyType = want.type if want is not None else Meta()
+    scope.context.resets.append((answer, len(scope.context.staged)))
+    loops, scope.context.loops = scope.context.loops, []
+    body = c.expression(e.body, scope, (want or Expect(answer)).but(answer))
+    scope.context.loops = loops
+    scope.context.resets.pop()
+    return t.Delimit(e.span, answer, body)
+
+
+@checks(s.Shift)
+def shift(c: Checker, e: s.Shift, scope: Scope, want: Expect | None) -> t.Typed:
+    """`k` takes what the `shift` stands for and gives what the `reset` around it gives."""
+    context = scope.context
+    if context.resets and len(context.staged) > context.resets[-1][1]:
+        what, span = context.staged[context.resets[-1][1]]
+        raise Diagnostic("E0601", f"this `shift` would capture past {what} that is decided later", e.span,
+                         notes=(("it is decided later", span),),
+                         fix="capture the continuation first and make it a function: `shift { k => let j = reify(k); ... }`")
+    given = declared(c, e.param.type, scope)
+    hole: AnyType = want.type if want is not None else Meta()
+    if given is not None:
+        if not isinstance(given, FunctionOf) or len(given.params) != 1:
+            raise Diagnostic("E0602", f"a continuation is a function of one value, found `{show(given)}`", e.param.span,
+                             fix=f"`{{ {e.param.name}: (Rep[f64]) -> unit => ... }}`")
+        if not unify(hole, given.params[0]):
+            raise Diagnostic("E0301", f"expected `{show(hole)}`, and the continuation takes `{show(given.params[0])}`",
+                             e.param.span,
+                             notes=want.notes if want else ())
+        answer = given.result
+        if context.resets and not unify(answer, context.resets[-1][0]):
+            raise Diagnostic("E0603", f"the `reset` around this gives `{show(context.resets[-1][0])}`, and the continuation is "
+                             f"declared to give `{show(answer)}`", e.param.span)
+    elif context.resets:
+        answer = context.resets[-1][0]
+    else:
+        raise Diagnostic("E0602",
+                         "the `reset` of this `shift` is in another function, so the type of its continuation is not known",
+                         e.span, fix=f"annotate it: `shift {{ {e.param.name}: (Rep[f64]) -> unit => ... }}`")
+    if context.instance is not None and not context.resets:
+        context.instance.shifts = True
+    inner = scope.inner()
+    inner.bind(e.param.name, FunctionOf((hole,), answer), e.param.name_span)
+    loops, context.loops = context.loops, []
+    body = c.expression(e.body, inner, Expect(answer, "the answer of the `reset`"))
+    context.loops = loops
+    return t.Capture(e.span, hole, body)
+
+
+
+

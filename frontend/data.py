@@ -1,0 +1,94 @@
+"""`data` at run time: a Python class for each alternative; as a type of later, a sum of `lms.core`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from lms.core import primitives as p
+from lms.core.builder import current
+from lms.core.errors import LmsError, Span
+from lms.core.types import ArrayType, Constructor, Scalar, SumType, Type, fresh_symbol
+from lms.staging import records
+from lms.staging.rep import Rep
+
+from .diagnostics import Diagnostic
+from .types import AnyType, Array, ConstructorDeclaration, DataOf, Later, prune, show
+
+
+@cache
+def class_of(k: ConstructorDeclaration) -> type:
+    """The Python class of an alternative: a frozen dataclass with its fields, compared by value."""
+    names = [name for name, _ in k.fields]
+    made = dataclasses.make_dataclass(k.name, names, frozen=True, repr=False)
+    made.__doc__ = k.data.syntax.doc or None
+    made.__module__ = f"lms.{k.data.name}"
+    made.__repr__ = _shown  # type: ignore[assignment]  # a method
+    made.__lms_constructor__ = k  # type: ignore[attr-defined]  # for whoever prints or matches it
+    return made
+
+
+def _shown(self: Any) -> str:
+    k: ConstructorDeclaration = type(self).__lms_constructor__
+    inside = ", ".join(f"{name} = {getattr(self, name)!r}" for name, _ in k.fields)
+    return f"{k.name}({inside})" if k.fields else k.name
+
+
+@dataclass(frozen=True, eq=False)
+class StagedType:
+    """`Rep` of a `data`: its type in the program, and how its values are made and taken apart."""
+
+    type: SumType
+    constructors: tuple[ConstructorDeclaration, ...]
+
+    def construct(self, tag: int, values: tuple[Any, ...]) -> Rep:
+        operands = []
+        for (_, ft), v in zip(self.type.constructors[tag].fields, values, strict=True):
+            value = v.value
+            if isinstance(ft, ArrayType) and value.type.layout == "S":
+                value = current().emit1(p.array.copy, value)
+            operands.append(value)
+        return Rep(current().emit1(p.array.construct, *operands, type=self.type, tag=tag))
+
+    def lift(self, x: Any, span: Span) -> Rep:
+        """A value of now, whole."""
+        with current().at(span):
+            try:
+                return Rep(records.lift_record(x, self.type))
+            except LmsError as e:
+                raise Diagnostic("E0501", e.message, span, fix=e.fix) from None
+
+    def project(self, x: Rep, tag: int, name: str) -> Rep:
+        return records.project(x, tag, name)
+
+
+_known: dict[tuple[Any, ...], StagedType] = {}
+
+
+def staged_type(t: DataOf) -> StagedType:
+    """The type of later of a `data` type, always the same one."""
+    key = (t.declaration, tuple(map(prune, t.args)))
+    if key not in _known:
+        classes = tuple(class_of(k) for k in t.declaration.constructors)
+        made = SumType(records.free_name(show(t), classes))
+        _known[key] = StagedType(made, t.declaration.constructors)
+        made.constructors = tuple(
+            Constructor(k.name, tuple((name, core_type(f)) for name, f in t.fields(k))) for k in t.declaration.constructors)
+    return _known[key]
+
+
+def core_type(t: AnyType) -> Type:
+    """A type that can exist later, as the program has it."""
+    t = prune(t)
+    match t:
+        case Later(inner):
+            return core_type(inner)
+        case Scalar():
+            return t
+        case Array(dtype, dims):
+            return ArrayType(dtype, tuple(fresh_symbol() if d is None else d for d in dims))
+        case DataOf():
+            return staged_type(t).type
+    raise Diagnostic("E0405", f"`{show(t)}` cannot exist later inside `data`", None, fix="use numbers, arrays and `data`")

@@ -1,0 +1,156 @@
+"""Evaluating a module: what stands at its top, in order, and its exports as functions that can be staged.
+
+The evaluator makes programs and does not run them: `execute`, which the front door gives, runs a traced program that takes
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lms.core.builder import staging
+from lms.staging import functions as staging_functions
+from lms.staging import trees
+from lms.staging.arguments import Bound, Signature
+from lms.staging.functions import Traced
+from lms.staging.rep import Rep
+
+from . import compile as code
+from . import loops, specials  # noqa: F401  # they register the code they make
+from . import syntax as s
+from . import typed as t
+from .cells import Cell, Restart, Variable
+from .diagnostics import Diagnostic
+from .functions import ACTIVE, TopFunction, function_of, outward
+from .machine import BOUNDARIES, give, halting, run
+from .matching import binder
+from .modules import Definition, Module, Top
+from .specials import TOP
+from .types import UNIT, AnyType, default, is_later, prune
+
+Execute = Callable[[Traced], Any]
+
+
+@dataclass
+class Result:
+    """What a statement at the top gave: its place in the file, its value (`()` for unit) and its type."""
+
+    item: s.Item
+    value: Any
+    type: AnyType
+
+    @property
+    def is_unit(self) -> bool:
+        return prune(self.type) == UNIT
+
+
+class Evaluation:
+    """The values of a module's names, found when they are first needed."""
+
+    def __init__(self, module: Module, execute: Execute) -> None:
+        self.module, self.execute = module, execute
+        self.done: set[int] = set()
+
+    def results(self) -> Iterator[Result]:
+        """Evaluate everything at the top in order; each expression's value as it comes."""
+        for top in self.module.tops:
+            self.need_before(top)
+            value = self.top(top)
+            if isinstance(top.syntax, s.Expression) and top.typed is not None:
+                yield Result(top.syntax, value, default(top.typed.type))
+
+    def need_before(self, top: Top) -> None:
+        """Make sure that what an imported file defines is there."""
+        for module in imported(self.module):
+            Evaluation(module, self.execute).definitions()
+
+    def definitions(self) -> None:
+        """Evaluate the `let`s and `var`s, for their names."""
+        for module in imported(self.module):
+            Evaluation(module, self.execute).definitions()
+        for top in self.module.tops:
+            if not isinstance(top.syntax, s.Expression) and not all(p.set for p in top.places.values()):
+                self.top(top)
+
+    def top(self, top: Top) -> Any:
+        """Evaluate one statement at the top."""
+        node = top.typed
+        if node is None or (top.places and all(p.set for p in top.places.values())):
+            return ()
+        if isinstance(node, t.Bind):
+            values = binder(node.pattern)(self.value(node.value))
+            for place, value in zip(top.places.values(), values, strict=True):
+                place.value, place.set = value, True
+            return ()
+        if isinstance(node, t.NewVariable):
+            (place,) = top.places.values()
+            place.value, place.set = Cell(node.name, self.value(node.value), node.span), True
+            return ()
+        return self.value(node)
+
+    def value(self, node: t.Typed) -> Any:
+        """The value of an expression at the top. What of it exists later is made into a program, and run."""
+        compiled = code.compile(node)
+        kept: list[Any] = []
+
+        def body() -> Any:
+            value = run(compiled.run, (), (_top_done, None, node.span))
+            kept.append(value)
+            return outward(value) if _staged(value) else None
+
+        body.__name__ = body.__qualname__ = TOP
+        signature = Signature(body)
+        signature.span = node.span
+        traced = restarting(lambda: staging_functions.trace(body, signature, Bound()))
+        if not _staged(kept[-1]) and not traced.program.main.body.nodes:
+            return kept[-1]
+        found = self.execute(traced)
+        if not _staged(kept[-1]):
+            return kept[-1]
+        return () if found is None else found
+
+
+def _top_done(frame: Any, value: Any) -> Any:
+    return None, value, None
+
+
+BOUNDARIES[_top_done] = lambda frame: ("the file", frame[2])
+
+
+def restarting(make: Callable[[], Any]) -> Any:
+    """`make()`, again from the start where it found out that something must be made otherwise."""
+    while True:
+        ACTIVE.clear()
+        try:
+            return make()
+        except Restart:
+            continue
+
+
+def _staged(value: Any) -> bool:
+    return any(isinstance(x, Rep) for x in trees.flatten(value)[0])
+
+
+def imported(module: Module) -> Iterator[Module]:
+    """The modules a module names, and those from which it took names."""
+    seen = {id(module)}
+    for entry in module.values.values():
+        other = entry if isinstance(entry, Module) else getattr(entry, "module", None)
+        if isinstance(other, Module) and id(other) not in seen:
+            seen.add(id(other))
+            yield other
+
+
+def exported(module: Module, name: str) -> TopFunction:
+    """A function of a module that is not generic. Raises `KeyError`."""
+    definition = module.values[name]
+    if not isinstance(definition, Definition) or any(g.is_type for g in definition.syntax.generics):
+        raise KeyError(name)
+    instance = module.instance(definition, {})
+    module.check_instance(instance)
+    return function_of(instance)
+
+
+__all__ = ["Diagnostic", "Evaluation", "Result", "Variable", "exported", "give", "halting", "is_later", "staging"]
