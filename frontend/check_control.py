@@ -23,6 +23,7 @@ from .types import (
     Meta,
     RangeOf,
     TupleOf,
+    can_be_later,
     element,
     holds_later,
     is_later,
@@ -213,7 +214,8 @@ def _needed_now(want: Expect, what: str, decided: s.Node) -> None:
     raise Diagnostic("E0402",
                      f"{what} is decided later (`Rep[bool]`), so its branches cannot make a value needed now (`{show(goal)}`)",
                      decided.span, notes=(note,) if want.span else (),
-                     fix=f"make what needs it `Rep[{show(goal)}]`, or decide by something that is known now")
+                     fix=f"make what needs it `Rep[{show(goal)}]`, or decide by something that is known now"
+                     if can_be_later(goal) else "decide by something that is known now")
 
 
 def logic(c: Checker, e: s.Binary, scope: Scope) -> t.Typed:

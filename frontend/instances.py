@@ -13,7 +13,7 @@ from . import typed as t
 from .check import I64, Binding, Context
 from .diagnostics import Diagnostic
 from .operations import size_of
-from .types import AnyType, Array, DataOf, FunctionOf, Later, element, map_parts, prune
+from .types import AnyType, Array, DataOf, Later, element, map_parts, prune
 from .walk import children
 
 
@@ -67,15 +67,12 @@ def differentiable(type: AnyType) -> bool:
     return found.is_float if found is not None else isinstance(inside_later(type), DataOf)
 
 
-def exportable(made: t.Instance) -> None:
-    """Refuse an export whose parameters or result cannot cross into Python or C."""
-    for p, (name, type, _) in zip(made.syntax.params, made.params, strict=True):
-        if isinstance(prune(type), FunctionOf):
-            raise Diagnostic("E0701", f"`{made.name}` is exported, and its parameter `{name}` is a function", p.span,
-                             fix="export a function that passes it")
-    if made.syntax.generics and any(g.is_type for g in made.syntax.generics):
-        raise Diagnostic("E0701", f"`{made.name}` is exported, and generic over types", made.syntax.name_span,
-                         fix="export it for the types you need: `export def f64_" + f"{made.name}(x: Rep[f64]) = {made.name}(x)`")
+def exportable(e: s.Def) -> None:
+    """Refuse an export that is not one function."""
+    for g in e.generics:
+        if g.is_type:
+            raise Diagnostic("E0701", f"`{e.name}` is exported, and generic over the type `{g.name}`", g.span,
+                             fix=f"export it for each type: `export def {e.name}_f64(x: Rep[f64]): Rep[f64] = {e.name}(x)`")
 
 
 def erase_sizes(x: AnyType) -> AnyType:

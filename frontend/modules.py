@@ -94,7 +94,7 @@ class Module:
                 self.errors.append(e)
         for item in self.syntax.items:
             try:
-                if isinstance(item, s.Data):
+                if isinstance(item, s.Data) and item.name in self.data:
                     self._fields(self.data[item.name])
                 elif isinstance(item, s.Derivative):
                     self._rule(item)
@@ -107,6 +107,7 @@ class Module:
                 definition = Definition(item, self)
                 self._define(item.name, definition, item.name_span)
                 if item.exported:
+                    exportable(item)
                     self.exports[item.name] = definition
             case s.Data():
                 if item.name in self.data:
@@ -350,8 +351,6 @@ class Module:
             c.finish(context)
             made.result = default(want.type)
             made.body = t.Catch(body.span, made.result, "return", body) if context.returns else body
-            if e.exported:
-                exportable(made)
             if made.module.rule is not None and made.rule is None:
                 made.rule = self._check_rule(made, made.module.rule)
         except Diagnostic as error:

@@ -1,17 +1,12 @@
-"""The front door for `.lms` files: `lms.load` makes a file a module, whose functions are staged functions."""
+"""`.lms` files as modules, whose functions are staged functions; and the running of what stands at their top."""
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import os
-import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from lms.core.types import SumType
 from lms.frontend import evaluate
 from lms.frontend.data import class_of
 from lms.frontend.functions import StagedFunction
@@ -19,7 +14,6 @@ from lms.frontend.modules import Definition, Module
 from lms.frontend.program import check_file, checked
 from lms.frontend.types import ConstructorDeclaration
 from lms.staging import records
-from lms.staging.arguments import Signature
 from lms.staging.functions import Traced
 
 from .api import Staged
@@ -47,15 +41,15 @@ class Loaded(Staged[..., Any]):
         self.__signature__ = form.signature.signature
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.path, self.__name__)
+        return _again, (self.path, self.__name__, self.options)
 
     def plainly(self, args: Sequence[Any], kwargs: Any) -> Any:
         """Without staging: by the interpreter, since a file of ours is no Python."""
         return Loaded(self.form, Options("interpret"), self.path, self.__name__)._outside(args, kwargs)
 
 
-def _again(path: str, name: str) -> Any:
-    return getattr(load(path), name)
+def _again(path: str, name: str, options: Options) -> Any:
+    return getattr(load(path, options), name)
 
 
 class LmsModule(ModuleType):
@@ -106,46 +100,13 @@ def _doc(module: Module) -> str:
     return "\n".join(lines)
 
 
-def load(path: str | os.PathLike[str], *, backend: str = "llvm", fastmath: bool = False, boundscheck: bool = True) -> LmsModule:
-    """A `.lms` file as a module: its functions are staged functions, its constructors classes, its `let`s values.
-
-    Raises `lms.frontend.diagnostics.SourceErrors`, which shows every mistake in the file, and `OSError`.
-
-        model = lms.load("model.lms")
-        model.power5(2.0), lms.grad(model.power5)(2.0)
-    """
+def load(path: str | os.PathLike[str], options: Options) -> LmsModule:
+    """A file as a module; see `lms.load`."""
     file = os.path.abspath(os.fspath(path))
     name = os.path.splitext(os.path.basename(file))[0]
-    return LmsModule(name, check_file(file), Options(backend, fastmath, boundscheck))
+    return LmsModule(name, check_file(file), options)
 
 
 def loads(text: str, path: str = "<text>", *, backend: str = "llvm") -> LmsModule:
     """The same for a text."""
     return LmsModule("text", checked(text, path), Options(backend))
-
-
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds `name.lms` where Python would look for `name.py`."""
-
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
-        for folder in sys.path if path is None else path:
-            file = os.path.join(folder or os.getcwd(), fullname.rpartition(".")[2] + ".lms")
-            if os.path.isfile(file):
-                return importlib.util.spec_from_file_location(fullname, file, loader=self)
-        return None
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        assert spec.origin is not None
-        return load(spec.origin)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Everything has been done."""
-
-
-def install_import_hook() -> None:
-    """From here on `import model` finds `model.lms` on Python's path, behind `model.py`."""
-    if not any(isinstance(f, _Finder) for f in sys.meta_path):
-        sys.meta_path.append(_Finder())
-
-
-__all__ = ["Signature", "SumType", "execute", "install_import_hook", "load", "loads"]
