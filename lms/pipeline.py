@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from lms.core.ir import Program
 from lms.passes.base import Pass, Step, room, run
 from lms.passes.bounds import Bounds
+from lms.passes.carry import Carry
 from lms.passes.clone import clone
 from lms.passes.cse import Cse
 from lms.passes.dce import Dce
@@ -28,6 +29,7 @@ from lms.passes.recurrences import Recurrences
 from lms.passes.reuse import Reuse
 from lms.passes.scalars import Scalars
 from lms.passes.share import Share
+from lms.passes.unpack import Unpack
 from lms.passes.version import Version
 
 SIMPLIFY: tuple[Pass, ...] = (Fold(), Cse(), Bounds(), Licm(), Dce())
@@ -36,6 +38,17 @@ BEFORE: tuple[Pass, ...] = (
     Inline(trivial=True),
     *SIMPLIFY,
     Scalars(),
+)
+
+# What is differentiated is inlined where it is short, and has numbers for its small arrays.
+DIFFERENTIATED: tuple[Pass, ...] = (
+    Inline(),
+    *SIMPLIFY,
+    Unpack(),
+    Dce(),
+    Carry(),
+    Scalars(),
+    *SIMPLIFY,
 )
 
 LOWER: tuple[Pass, ...] = (
@@ -47,6 +60,7 @@ FAST: tuple[Pass, ...] = (Recurrences(),)
 
 CLEANUP: tuple[Pass, ...] = (
     *SIMPLIFY,
+    Carry(),
     Scalars(),
     FuseLoops(),
     Forward(),
@@ -74,7 +88,7 @@ AFTER: tuple[Pass, ...] = (
 
 def simplify(program: Program) -> Program:
     """The program as differentiation likes it."""
-    return run(BEFORE, program)
+    return run(DIFFERENTIATED, program)
 
 
 def pipeline(differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boundscheck: bool = True) -> list[Pass]:

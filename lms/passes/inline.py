@@ -1,4 +1,4 @@
-"""Inlining: a call of a function that is small, or called from one place only, becomes its body. Recursion stays."""
+"""Inlining: a call of a function that is small, or called from few places, becomes its body. Recursion stays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from lms.core.types import ArrayType, Dim, Type, fresh_symbol
 from .dce import CALLS, reachable
 from .rewrite import same_shape_class
 
-SMALL = 40  # nodes
+SMALL = 40    # nodes: a function as short is copied to wherever it is called
+GROWTH = 400  # nodes that copies of a longer one, called from few places, may add to the program
 
 
 def callees(function: Function) -> list[str]:
@@ -156,8 +157,8 @@ class Inline:
             if any(n.op is p.control.call and n.attrs["callee"] in chosen for n in walk(function.body)):
                 function = program.functions[name] = self._inlined(function, program, chosen)
             size = sum(1 for _ in walk(function.body))
-            once = uses[name] == 1 and not self.trivial and name not in differentiated
-            if name != program.entry and name not in recursive and (once or size <= (8 if self.trivial else SMALL)):
+            few = size * (uses[name] - 1) <= GROWTH and not self.trivial and name not in differentiated
+            if name != program.entry and name not in recursive and (few or size <= (8 if self.trivial else SMALL)):
                 chosen[name] = function
         used = reachable(program)
         program.functions = {name: f for name, f in program.functions.items() if name in used}
