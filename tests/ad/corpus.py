@@ -77,7 +77,7 @@ class Entry:
                 return otherwise(leaf)
             if isinstance(leaf, np.ndarray):
                 return np.array([next(rest) for _ in range(leaf.size)]).reshape(leaf.shape)
-            return next(rest)
+            return np.asarray(next(rest)).item()
 
         return tuple(trees.map_leaves(put, self.point[k]) for k in self.wrt)
 
