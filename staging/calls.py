@@ -45,7 +45,7 @@ def staged_call(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     if getattr(f, "__lms_staged__", False):
         return f(*args, **kwargs)
     staged = None if isinstance(f, np.ufunc) and kwargs else _entry(f)
-    if staged is not None and (f in ALWAYS or holds_rep(args, kwargs) or _holds_captured(args)):
+    if staged is not None and (f in ALWAYS or holds_rep(args, kwargs) or _holds_captured(args) or _by_key(kwargs)):
         return call_entry(f, staged, args, kwargs)
     if is_captured(owner := getattr(f, "__self__", None)):
         return getattr(Rep(lift_value(owner)), f.__name__)(*args, **kwargs)
@@ -59,9 +59,17 @@ def staged_call(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return _virtualized(f, args, kwargs)
     if isinstance(f, BuiltinFunctionType):
         _refuse_c_function(f, args, kwargs)
+    elif isinstance(f, type) and f.__module__ == "numpy" and holds_rep(args, kwargs):
+        raise StagingError(f"np.{f.__name__} cannot be staged", here(),
+                           fix="write a `for` loop over the array, or a comprehension: `np.array([f(v) for v in x])`")
     elif not isinstance(f, FunctionType | MethodType | type) and isinstance(vars(type(f)).get("__call__"), FunctionType):
         return staged_call(MethodType(type(f).__call__, f), args, kwargs)
     return f(*args, **kwargs)
+
+
+def _by_key(kwargs: Mapping[str, Any]) -> bool:
+    """Whether items of now are ordered by something that exists later."""
+    return reach.reaches(kwargs.get("key"))
 
 
 def _holds_captured(args: Sequence[Any]) -> bool:
@@ -86,7 +94,7 @@ def _virtualized(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
 
     depth = _depth.get()
     if depth >= DEPTH:
-        name = getattr(f, "__qualname__", f)
+        name = getattr(f, "__name__", f)
         raise StagingError(f"{name} calls itself more than {DEPTH:,} deep while it is being staged", here(),
                            fix=f"decorate it with `@lms.stage` and state its result type: `def {name}(...) -> Rep[...]`")
     tracer().depend(f)
@@ -293,10 +301,10 @@ def _sorted(xs: Any, key: Any = None, reverse: bool = False) -> Any:
     x = xs if isinstance(xs, Rep) else joining.stack(list(xs))
     if x.ndim != 1:
         raise StagingTypeError(f"sorted() of {describe(x)}", here(), fix="use `np.sort` along an axis")
-    if key is not None or reverse:
-        raise StagingTypeError("sorted() of staged values takes no key and no order", here(),
-                               fix="use `np.argsort`, and index by it")
-    return shaping.sort(x)
+    if key is not None:
+        raise StagingTypeError("sorted() by a key that exists later", here(),
+                               fix="sort an array of the keys: `order = np.argsort(keys)`, and index by it")
+    return shaping.flip(shaping.sort(x)) if reverse else shaping.sort(x)
 
 
 @_builtin(isinstance)

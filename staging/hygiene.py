@@ -31,8 +31,11 @@ MUTATORS = frozenset((
     "popitem", "appendleft", "popleft", "extendleft", "rotate", "difference_update", "intersection_update",
     "symmetric_difference_update", "__setitem__", "__delitem__", "__iadd__", "send", "__next__", "fill", "put", "partition"))
 
-_FIXES = {"append": "store into an array made before: `out[i] = x`, or carry a count",
-          "update": "carry a variable, or return the new value"}
+_FIXES: dict[Any, str] = {
+    "append": "store into an array made before: `out[i] = x`, or carry a count",
+    list: "make it an array before: `xs = np.array(xs)`, which the program may store into",
+    dict: "make a new one and assign it: `d = {**d, key: value}`",
+}
 
 
 def made(x: Any) -> Any:
@@ -99,7 +102,8 @@ def refuse(x: Any, how: str) -> NoReturn:
     kind = type(x).__name__
     article = "an" if kind[0] in "aeiouAEIOU" else "a"
     where = "the staged `if` or loop" if inside(current()) else "the staged function"
-    fix = _FIXES.get(how, "carry the value in a variable that the block assigns, or store it in an array")
+    fix = _FIXES.get(how) or _FIXES.get(type(x)) or (
+        "keep what changes in variables that the block assigns: let a method return the new state, `s = step(s, u)`")
     raise StagingError(f"this changes {article} {kind} made outside {where}: it would happen once, while staging", here(),
                        fix=fix)
 

@@ -348,15 +348,30 @@ def _unsupported(what: str) -> NoReturn:
     raise StagingError(f"{what} cannot be staged", here(), fix="index in two steps, or write a loop")
 
 
-def subscript(container: Any, key: Any) -> Any:
-    """`container[key]` in staged code: an array of now at a place known later is an input of the program."""
-    if _later(key) and not isinstance(container, Rep):
-        if isinstance(container, np.ndarray):
-            return get(Rep(lift_value(container)), key)
-        if isinstance(container, list | tuple | dict | str | range):
-            raise StagingError(f"a {type(container).__name__} is known now, but the index {describe(key)} is known later", here(),
-                               fix="make it an array: `np.stack(xs)[i]` or `np.array(xs)[i]`")
-    return container[key]
+class Indexed:
+    """A list, tuple, dict, text or range of now, which is indexed."""
+
+    __slots__ = ("container",)
+
+    def __init__(self, container: Any) -> None:
+        self.container = container
+
+    def __getitem__(self, key: Any) -> Any:
+        if _later(key):
+            kind = type(self.container).__name__
+            raise StagingError(f"a {kind} is known now, but {describe(key)} in its brackets is known later", here(),
+                               fix=_ARRAYS_FOR.get(kind, "make it an array before: `xs = np.array(xs)`, or `np.stack(xs)` of arrays"))
+        return self.container[key]
+
+
+def indexed(x: Any) -> Any:
+    """What stands in front of brackets."""
+    return Indexed(x) if type(x) in _INDEXED else x
+
+
+_INDEXED = (list, tuple, dict, str, range)
+_ARRAYS_FOR = {"dict": "keep the values in an array, and number the keys",
+               "str": "make it an array of numbers before: `codes = np.array([ord(c) for c in text])`"}
 
 
 def _later(key: Any) -> bool:

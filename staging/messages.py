@@ -32,6 +32,14 @@ class Template:
         raise StagingError("this text holds numbers that exist later", here(),
                            fix="use it in `print`, `assert` or `raise` only")
 
+    def __len__(self) -> int:
+        return len(str(self))
+
+    def __getattr__(self, name: str) -> Any:
+        if hasattr(str, name) and not name.startswith("__"):
+            return getattr(str(self), name)
+        raise AttributeError(f"'str' object has no attribute {name!r}")
+
     __repr__ = object.__repr__
 
 

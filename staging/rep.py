@@ -298,12 +298,13 @@ class Rep:
 
         return array_function(function, args, kwargs)
 
-    # the same object is meant: a copy of a handle is another name for it
     def __copy__(self) -> Rep:
-        return self
+        from .creation import copy
+
+        return copy(self) if self.ndim else self
 
     def __deepcopy__(self, memo: Any) -> Rep:
-        return self
+        return self.__copy__()
 
     def __reduce__(self) -> NoReturn:
         _too_early(self, "it is pickled now", "return it from the staged function first")

@@ -20,7 +20,7 @@ from lms.core.errors import LmsError, Span, StagingError, here
 from lms.core.ir import Block, walk
 from lms.core.types import ArrayType, SumType
 
-from . import control, hygiene, iterables, loops, matching, messages, reach, records, state
+from . import control, hygiene, indexing, iterables, loops, matching, messages, reach, records, state
 from .blocks import blocks, close_block, home, inside
 from .comprehensions import Gathering, as_array, once
 from .control import Branch, Choice, Dead, Logic, Site
@@ -360,6 +360,7 @@ class Runtime:
     contains = staticmethod(control.contains)
     identical = staticmethod(control.identical)
     outside = staticmethod(outside)
+    indexed = staticmethod(indexing.indexed)
     each = staticmethod(each)
     unpack = staticmethod(iterables.unpack)
     gathered = staticmethod(gathered)

@@ -141,6 +141,8 @@ class Expressions(ast.NodeTransformer):
 
     def _base(self, node: ast.Attribute | ast.Subscript) -> ast.expr:
         base: ast.expr = self.visit(node.value)
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            return put(node, call("indexed", base))
         return base if isinstance(node.ctx, ast.Load) else put(node, call("may_change", base))
 
     # --------------------------------------------------------------------- containers, comprehensions

@@ -188,6 +188,8 @@ def unlike(name: str, a: Any, b: Any, places: tuple[Span | None, Span | None]) -
     fix = "make the choice with a staged number, or outside the staged `if` or loop"
     if name.startswith(RESULT):
         fix = "return values of one type on every path"
+    elif name.startswith(CHOICE):
+        fix = "give both sides one type: a number for a number"
     elif a is None or b is None:
         fix = f"keep a flag and a value: `found = False; {name} = 0.0` before, `found, {name} = True, ...` where it is found"
     return _two_ways(name, _called(a), _called(b), places, fix)

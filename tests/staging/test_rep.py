@@ -36,6 +36,8 @@ def test_attributes(later):
     assert len(m) == 2 and [row.type for row in m] == [ArrayType(f64, (3,))] * 2
     assert repr(a) == "Rep[f64[n]](a)"
     assert copy.copy(x) is x and copy.deepcopy([x])[0] is x
+    twice = copy.deepcopy([a, a])
+    assert copy.copy(a).value is not a.value and twice[0].value is not a.value and twice[0] is twice[1]
     with pytest.raises(AttributeError, match="no attribute 'foo'"):
         _ = x.foo
 

@@ -214,3 +214,49 @@ def test_text_of_later_is_for_messages():
 
     with pytest.raises((TypeError, LmsError)):
         lms.stage(backend="interpret")(f)(1.0)
+
+
+def test_text_that_exists_later_has_no_length_and_no_methods():
+    for f in (lambda x: len(f"{x:.2f}"), lambda x: f"{x}".upper()):
+        assert "this text holds numbers that exist later" in str(refused(f, 1.0))
+
+
+def test_what_stands_in_brackets_later():
+    table, names, text = [1.0, 2.0], {0: 1.0}, "ab"
+
+    @lms.stage(backend="interpret")
+    def f(n: Rep[i64], which: int):
+        return (table, names, text)[which][n]
+
+    for which, (kind, fix) in enumerate([("list", "xs = np.array"), ("dict", "number the keys"), ("str", "codes = ")]):
+        with pytest.raises(lms.StagingError, match=rf"a {kind} is known now, but n: i64 in its brackets is .*(.|\n)*{fix}"):
+            f(1, which)
+    assert lms.stage(lambda x, n: [x, 2 * x][0] + [x, 3 * x][-1:][0])(1.0, 1) == 4.0
+
+
+def test_errors_call_functions_and_values_by_their_own_names():
+    def halved(x: Rep[f64]):
+        def again(y):
+            return y if y < 1.0 else again(y / 2) * 1.1
+        return again(x)
+
+    def one_side(x: Rep[f64]):
+        y = x if x > 0 else None
+        return y
+
+    assert str(refused(halved, 1.5)).startswith(f"{__file__}") and ": again calls itself more than" in str(refused(halved, 1.5))
+    assert "fix: give both sides one type" in str(refused(one_side, 1.5))
+
+
+def test_items_of_now_by_a_key_of_later():
+    def least(x: Array[f64, "n"]):
+        return min(range(3), key=lambda i: x[i]), max([3, 1, 2], key=lambda i: -x[i - 1])
+
+    def backwards(x: Array[f64, "n"]):
+        return sorted(x, reverse=True)[0]
+
+    for x in ([3.0, 1.0, 2.0], [1.0, 1.0, 0.0]):
+        agrees(least, (np.array(x),))
+        agrees(backwards, (np.array(x),))
+    assert "np.argsort(keys)" in str(refused(lambda x: sorted(range(3), key=lambda i: x[i])[0], np.arange(3.0)))
+    assert "np.nditer cannot be staged" in str(refused(lambda x: sum(v for v in np.nditer(x)), np.arange(3.0)))
