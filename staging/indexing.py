@@ -359,8 +359,8 @@ class Indexed:
     def __getitem__(self, key: Any) -> Any:
         if _later(key):
             kind = type(self.container).__name__
-            raise StagingError(f"a {kind} is known now, but {describe(key)} in its brackets is known later", here(),
-                               fix=_ARRAYS_FOR.get(kind, "make it an array before: `xs = np.array(xs)`, or `np.stack(xs)` of arrays"))
+            fix = _ARRAYS_FOR.get(kind, "make it an array before: `xs = np.array(xs)`, or `np.stack(xs)` of arrays")
+            raise StagingError(f"a {kind} is known now, but {describe(key)} in its brackets is known later", here(), fix=fix)
         return self.container[key]
 
 
