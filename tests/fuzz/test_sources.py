@@ -1,0 +1,83 @@
+"""Any text is a program or has mistakes with codes: never a traceback, a hang, or a crash. What parses can be laid out.
+
+`LMS_FUZZ_EXAMPLES=10000 python -m pytest tests/fuzz/test_sources.py -m fuzz` tries more; a failure shows the text.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lms.frontend.codes import CODES
+from lms.frontend.diagnostics import SourceErrors
+from lms.frontend.format import format_source
+from lms.frontend.parse import parse, tokens
+from lms.frontend.walk import same
+from tests.fuzz.sources import source
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("examples", "frontend/library", "tests/frontend/layouts", "tests/frontend/mistakes")
+EXAMPLES = [path.read_text(encoding="utf-8") for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.lms"))]
+COUNT = int(os.environ.get("LMS_FUZZ_EXAMPLES", 500))
+SEED = int(os.environ.get("LMS_FUZZ_SEED", 0)) * 1_000_000
+PIECE = 50
+SECONDS = 2.0  # of processor time, so that other work on the machine fails nothing
+
+
+@contextmanager
+def watchdog() -> Iterator[None]:
+    """Two seconds, and what is inside fails."""
+    if not hasattr(signal, "SIGPROF"):
+        yield
+        return
+
+    def bark(number: int, frame: object) -> None:
+        raise TimeoutError(f"more than {SECONDS} s")
+
+    before = signal.signal(signal.SIGPROF, bark)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def answered(text: str, question: Callable[[str], object]) -> bool:
+    """Whether a question to a text has an answer; if not, there are mistakes, with codes and places."""
+    try:
+        with watchdog():
+            question(text)
+    except SourceErrors as e:
+        assert e.diagnostics and all(d.code in CODES and d.message for d in e.diagnostics)
+        assert str(e)
+        return False
+    return True
+
+
+def laid_out(text: str) -> None:
+    out = format_source(text)
+    assert same(parse(text), parse(out))
+    assert format_source(out) == out
+    assert [c.text for c in tokens(text)[1]] == [c.text for c in tokens(out)[1]]
+
+
+@pytest.mark.fuzz(sample=True)
+@pytest.mark.parametrize("first", range(SEED, SEED + COUNT, PIECE))
+def test_a_text_is_a_program_or_has_mistakes(first: int) -> None:
+    parsed = 0
+    for seed in range(first, first + PIECE):
+        text = source(seed, EXAMPLES)
+        try:
+            if answered(text, parse):
+                parsed += 1
+                assert answered(text, laid_out)
+        except BaseException as e:
+            e.add_note(f"seed {seed}:\n{text}")
+            raise
+    assert parsed > PIECE // 3  # the generators know the grammar
