@@ -27,10 +27,11 @@ class Differentiate:
 
     def run(self, program: Program) -> Program:
         """The program without `vjp` and `jvp`. Raises `StagingError` where something cannot be differentiated."""
+        forget_rules(program)
         while any(True for _ in derivatives(program)):
             program = self.simplify(program) if self.simplify else program
             ready = [node for node in derivatives(program) if not _reaches_derivative(program, node.attrs["callee"])]
-            if not ready:
+            if not ready and any(True for _ in derivatives(program)):
                 node = next(derivatives(program))
                 raise StagingError(f"the derivative of {node.attrs['callee']!r} is needed to make itself", node.span)
             plans = Plans(program)
@@ -61,6 +62,36 @@ def derivatives(program: Program) -> Iterator[Node]:
     """The `vjp` and `jvp` nodes of a program."""
     for function in list(program.functions.values()):
         yield from (node for node in walk(function.body) if node.op in _DERIVATIVES)
+
+
+def forget_rules(program: Program) -> None:
+    """Take the user's rules away from calls that nothing differentiates: what is in them need not be made."""
+    live = _reached(program, {program.entry}, rules=False)
+    differentiated: set[str] = set()
+    while True:
+        asked = (node for name in live for node in walk(program.functions[name].body) if node.op in _DERIVATIVES)
+        found = _reached(program, {node.attrs["callee"] for node in asked}, rules=True)
+        if found <= differentiated:
+            break
+        differentiated |= found
+        live |= found
+    for name, function in program.functions.items():
+        if name not in differentiated:
+            for node in walk(function.body):
+                node.attrs.pop("halves", None)
+
+
+def _reached(program: Program, names: set[str], rules: bool) -> set[str]:
+    """The functions that these call or differentiate, themselves among them; `rules`: and the rules of those calls."""
+    found, stack = set(names), list(names)
+    while stack:
+        for node in walk(program.functions[stack.pop()].body):
+            if node.op is p.control.call or node.op in _DERIVATIVES:
+                for name in (node.attrs["callee"], *(node.attrs.get("halves", ()) if rules else ())):
+                    if name not in found:
+                        found.add(name)
+                        stack.append(name)
+    return found
 
 
 def _reaches_derivative(program: Program, name: str) -> bool:

@@ -17,6 +17,7 @@ from .api import Staged, check_pure, stage, unstaged
 from .check import check_grads
 from .derivatives import checkpoint, derivative, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .loading import install_import_hook, load
+from .roots import fixed_point, root
 from .specialization import Specialization
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ else:
 __all__ = [
     "Array", "Mut", "Rep", "Specialization", "SpecializationWarning", "Staged", "StagingError", "Static", "bool_",
     "c128", "c64", "check_grads", "check_pure", "checkpoint", "cond", "derivative", "dims", "explain", "f32", "f64",
-    "fori_loop", "grad", "hessian", "hvp", "i16", "i32", "i64", "i8", "install_import_hook", "jacobian",
+    "fixed_point", "fori_loop", "grad", "hessian", "hvp", "i16", "i32", "i64", "i8", "install_import_hook", "jacobian",
     "jvp", "linalg", "load",
-    "print_now", "py_call", "random", "range",
+    "print_now", "py_call", "random", "range", "root",
     "stage", "u16", "u32", "u64", "u8", "unroll", "unstaged", "value_and_grad", "vjp", "while_loop",
 ]
 __all__ += ops.__all__

@@ -69,7 +69,7 @@ def _derived(make: Callable[..., Any], inside: Callable[..., Any], f: Callable[.
     s = as_staged(f)
     settings = {k: tuple(v) if isinstance(v, Sequence) and not isinstance(v, str) else v for k, v in settings.items()}
     signature = s.signature.returning(f"{make.__name__}({s.signature.name})")
-    return _kept(s, (make, *settings.items()), lambda: Derived(make, s, settings, inside(s, **settings), signature))
+    return kept(s, (make, *settings.items()), lambda: Derived(make, s, settings, inside(s, **settings), signature))
 
 
 def grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, has_aux: bool = False,
@@ -107,7 +107,7 @@ def checkpoint(f: Callable[..., Any]) -> Staged[..., Any]:
     return _derived(checkpoint, ad.checkpoint, f, {})  # type: ignore[no-any-return]  # a callable
 
 
-def _kept(s: Staged[..., Any], key: Any, make: Callable[[], Staged[..., Any]]) -> Staged[..., Any]:
+def kept(s: Staged[..., Any], key: Any, make: Callable[[], Staged[..., Any]]) -> Staged[..., Any]:
     """What was made of a staged function before, so that it is staged and compiled once."""
     known: dict[Any, Staged[..., Any]] = s.__dict__.setdefault("_derived", {})
     return known[key] if key in known else known.setdefault(key, make())
@@ -147,7 +147,7 @@ def _forward(s: Staged[..., Any], primals: tuple[Any, ...], of: Callable[..., An
         signature = s.signature.positional(primals, [f"tangent_{k}" for k in range(n)], f"{of.__name__}({s.signature.name})")
         return Derived(_forward, s, {"primals": primals, "of": of}, body, signature)
 
-    return _kept(s, (of, n), make)
+    return kept(s, (of, n), make)
 
 
 def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
@@ -182,7 +182,7 @@ def _backward(s: Staged[..., Any], primals: tuple[Any, ...]) -> Staged[..., Any]
         signature = s.signature.positional(primals, ["cotangent"], f"vjp({s.signature.name})")
         return Derived(_backward, s, {"primals": primals}, body, signature)
 
-    return _kept(s, ("vjp", n), make)
+    return kept(s, ("vjp", n), make)
 
 
 def derivative(f: Callable[..., Any], mode: str = "reverse") -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "backends": {"core"},
 }
 SEE_ALL = {"", "api", "check", "cli", "commands", "derivatives", "dev", "emit", "files", "fronts", "known", "loading",
-           "pipeline", "specialization", "__main__"}
+           "pipeline", "roots", "specialization", "__main__"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

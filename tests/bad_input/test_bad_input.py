@@ -40,6 +40,8 @@ EXPECTED = {
     "10^14 elements": "MemoryError",
     "10^9 elements where memory is limited to 2 GiB": "MemoryError",
     "A negative size": "ValueError",
+    "A singular matrix": "LinAlgError",
+    "A root that is not found": "RuntimeError",
 }
 IN_A_PROCESS = {"Runaway recursion": None, "A size whose bytes overflow 64 bits": None, "10^14 elements": None,
                 "10^9 elements where memory is limited to 2 GiB": 2 << 30}
