@@ -17,13 +17,13 @@ from lms.core.errors import StagingTypeError, here
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Scalar, Type, is_differentiable
 from lms.staging import functions, trees
-from lms.staging.arguments import Later, Signature
+from lms.staging.arguments import Bound, Later, Signature
 from lms.staging.checkpoints import plan, planned
 from lms.staging.functions import Call
 from lms.staging.joins import describe
 from lms.staging.rep import Rep, lift_value
 
-from .jacobian import dense
+from .jacobian import across, along, dense
 
 Argnums = int | str | Sequence[int | str]
 
@@ -76,7 +76,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
 
     def valued(*args: Any, **kwargs: Any) -> Any:
         call, signature = prepare(f, args, kwargs)
-        selected = [select(call, signature, n) for n in numbers(argnums)]
+        selected = [select(call.bound, signature, n) for n in numbers(argnums)]
         seeds = _seed_one(call, signature, has_aux)
         value, gradients = pull(call, [k for s in selected for k in s.positions], seeds, checkpoint=checkpoint)
         rest = iter(gradients)
@@ -202,7 +202,7 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
 
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         call, signature = prepare(f, args, kwargs)
-        selected = [select(call, signature, n) for n in numbers(argnums)]
+        selected = [select(call.bound, signature, n) for n in numbers(argnums)]
 
         def by_arguments(blocks: Sequence[Value]) -> Any:
             rest = map(Rep, blocks)
@@ -212,6 +212,17 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
         return like(call.result, map(by_arguments, dense(call, [k for s in selected for k in s.positions])))
 
     return taking_the_same(f, jacobian_of)
+
+
+def compressed(f: Callable[..., Any], argnums: Argnums, args: Sequence[Any], seed: Any, mode: str) -> tuple[Any, ...]:
+    """Products of the Jacobian: with the columns of `seed` on its right (forward), or the rows on its left (reverse).
+
+    Forward, an array for each float result, whose last axis counts the columns; in reverse one for each argument, whose first
+    axis counts the rows.
+    """
+    call, signature = prepare(f, args, {})
+    positions = [k for n in numbers(argnums) for k in select(call.bound, signature, n).positions]
+    return tuple(map(Rep, (along if mode == "forward" else across)(call, positions, lift_value(seed))))
 
 
 def require_beside(signature: Signature, primals: Sequence[Any], tangents: Sequence[Any]) -> None:
@@ -274,11 +285,11 @@ def _several(argnums: Argnums) -> bool:
     return not isinstance(argnums, int | str)
 
 
-def passed(call: Call, signature: Signature) -> list[tuple[str, Selected]]:
+def passed(bound: Bound, signature: Signature) -> list[tuple[str, Selected]]:
     """The arguments as they are passed, by position first: each of `*args` is one."""
     out: list[tuple[str, Selected]] = []
     first = 0
-    for name, spec in call.bound.spec.items():
+    for name, spec in bound.spec.items():
         several = signature.signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
         for each, part in [(f"{name}[{k}]", part) for k, part in enumerate(spec.parts)] if several else [(name, spec)]:
             out.append((each, Selected(part, first)))
@@ -288,12 +299,12 @@ def passed(call: Call, signature: Signature) -> list[tuple[str, Selected]]:
 
 def leading(call: Call, signature: Signature, count: int) -> list[Selected]:
     """The first arguments, floats or not."""
-    return [selected for _, selected in passed(call, signature)[:count]]
+    return [selected for _, selected in passed(call.bound, signature)[:count]]
 
 
-def select(call: Call, signature: Signature, which: int | str) -> Selected:
+def select(bound: Bound, signature: Signature, which: int | str) -> Selected:
     """The argument of that number or name. Raises `StagingTypeError` where there is none, or none that holds a float."""
-    arguments = passed(call, signature)
+    arguments = passed(bound, signature)
     names = [name for name, _ in arguments]
     k = names.index(which) if which in names else which
     if not isinstance(k, int) or not -len(names) <= k < len(names):
@@ -320,4 +331,4 @@ def like(spec: Any, rest: Any) -> Any:
     return None
 
 
-__all__ = ["grad", "hvp", "jacobian", "jvp", "require_beside", "value_and_grad", "vjp"]
+__all__ = ["compressed", "grad", "hvp", "jacobian", "jvp", "require_beside", "value_and_grad", "vjp"]

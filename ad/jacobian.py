@@ -13,7 +13,7 @@ from lms.core import primitives as p
 from lms.core.builder import Builder, current
 from lms.core.errors import StagingTypeError, here
 from lms.core.ir import Value
-from lms.core.types import ArrayType, Scalar, Size, SumType, Type, i64, is_differentiable
+from lms.core.types import ArrayType, Scalar, Size, SumType, Type, f64, i64, is_differentiable
 from lms.staging.functions import Call
 
 from .lanes import Lanes
@@ -250,3 +250,42 @@ def _empty(b: Builder, like: Value, columns: Value) -> Value:
     t = like.type
     sizes, dims, dtype = (b.dims(like), t.dims, t.dtype) if isinstance(t, ArrayType) else ((), (), t)
     return b.emit1(_a.empty, *sizes, columns, dims=(*dims, b.size_of(columns)), dtype=dtype)
+
+
+# ------------------------------------------------------------------------------------------------ seeded
+
+
+def along(call: Call, positions: Sequence[int], seed: Value) -> list[Value]:
+    """The derivatives of each float result in directions that are the columns of `seed`: as many as lanes, or times that."""
+    arguments, _ = parts(call.operands, positions)
+    b = current()
+
+    def directions(part: Part, first: Value, lanes: int) -> Dot:
+        mine = b.emit1(_a.copy, _slice(_slice(seed, 0, part.first, part.count), 1, first, b.const(lanes)))
+        if part.dims:
+            shaped = b.emit1(_a.reshape, mine, *part.sizes, b.const(lanes), dims=(*part.dims, lanes))
+            return (_of_type(part, shaped),)
+        return tuple(_of_type(part, b.emit1(_a.load, mine, b.const(0), lane)) for lane in Lanes(b, lanes).numbers())
+
+    return forward(call, arguments, b.dim(seed, 1), directions)
+
+
+def across(call: Call, positions: Sequence[int], seed: Value) -> list[Value]:
+    """The derivatives, by each of the arguments, of sums of elements of the results with the weights in the rows of `seed`."""
+    arguments, _ = parts(call.operands, positions)
+    b = current()
+
+    def cotangents(part: Part, row: Value) -> Value:
+        spec = (("at",), ("all",))
+        assert isinstance(seed.type, ArrayType)
+        whole = b.emit1(_a.view, seed, row, spec=spec, dims=seed.type.dims[1:])
+        if not part.dims:
+            return _of_type(part, b.emit1(_a.load, whole, part.first))
+        mine = b.emit1(_a.copy, _slice(whole, 0, part.first, part.count))
+        return _of_type(part, b.emit1(_a.reshape, mine, *part.sizes, dims=part.dims))
+
+    return reverse(call, arguments, cotangents, b.dim(seed, 0))[1]
+
+
+def _of_type(part: Part, x: Value) -> Value:
+    return x if part.dtype == f64 else current().emit1(_s.convert, x, dtype=part.dtype)

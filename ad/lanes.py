@@ -55,7 +55,7 @@ class Lanes:
 
     def _wider(self, op: p.Primitive, operands: list[Value], attrs: dict[str, Any]) -> tuple[list[Value], dict[str, Any]]:
         """Operands and attributes of an array operation where its tangents have one more axis."""
-        if not self.n:
+        if not self.n or _holds_records(operands[0]):
             return operands, attrs
         if op in _ALIKE:
             operands[_ALIKE[op]] = self.stretched(operands[_ALIKE[op]])
@@ -161,6 +161,11 @@ class Lanes:
         for lane, v in zip(self.numbers(), arrays, strict=True):
             b.emit(_a.assign, b.emit1(_a.view, out, lane, spec=spec, dims=t.dims), v)
         return out
+
+
+def _holds_records(x: Value) -> bool:
+    """Whether an array is of records, whose lanes are in their fields."""
+    return isinstance(x.type, ArrayType) and isinstance(x.type.dtype, SumType)
 
 
 def _replaced(operands: Sequence[Value], by: Mapping[int, Value]) -> list[Value]:

@@ -7,8 +7,8 @@ uses no Python stack.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -42,8 +42,45 @@ def run(program: Program, args: Sequence[Any], limit: int = 200_000) -> tuple[An
 
         run(program, (2.0, np.ones(3)))
     """
+    return execute(program, arguments(program.main, args), NumPy(), limit)
+
+
+class Meaning(Protocol):
+    """What values are and operations do; control flow is the interpreter's."""
+
+    def plain(self, node: Node, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The results of an operation."""
+
+    def called(self, node: Node, operands: tuple[Any, ...], results: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The results of a call, from those of the function."""
+
+    def number(self, x: Any) -> Any:
+        """The number that decides where the program goes."""
+
+    def index(self, i: int) -> Any:
+        """The number of an iteration, as a value."""
+
+
+class NumPy:
+    """Operations do what their rows say: on NumPy scalars, arrays and `Record`s."""
+
+    def plain(self, node: Node, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+        return _plain(node, operands)
+
+    def called(self, node: Node, operands: tuple[Any, ...], results: tuple[Any, ...]) -> tuple[Any, ...]:
+        return results
+
+    def number(self, x: Any) -> Any:
+        return x
+
+    def index(self, i: int) -> Any:
+        return np.int64(i)
+
+
+def execute(program: Program, values: Sequence[Any], meaning: Meaning, limit: int = 200_000) -> tuple[Any, ...]:
+    """The results of the entry function for values of some meaning."""
     main = program.main
-    stack: list[Activation] = [_block(main.body, main.body.params, arguments(main, args), {})]
+    stack: list[Activation] = [_block(main.body, main.body.params, values, {}, meaning)]
     answer: tuple[Any, ...] | None = None
     while stack:
         try:
@@ -59,18 +96,19 @@ def run(program: Program, args: Sequence[Any], limit: int = 200_000) -> tuple[An
         if len(stack) >= limit:
             raise RecursionError(f"{request.callee} recursed deeper than {limit}")
         body = program.functions[request.callee].body
-        stack.append(_block(body, body.params, request.args, {}))
+        stack.append(_block(body, body.params, request.args, {}, meaning))
         answer = None
     assert answer is not None
     return answer
 
 
-def _block(block: Block, params: Sequence[Value], values: Sequence[Any], env: Env) -> Activation:
+def _block(block: Block, params: Sequence[Value], values: Sequence[Any], env: Env, meaning: Meaning) -> Activation:
     """Run a block with its parameters bound; give its results. One environment serves a whole activation."""
     env.update(zip(params, values, strict=True))
     for node in block.nodes:
         operands = tuple(env[v] for v in node.operands)
-        results = (yield from _control(node, operands, env)) if node.op.effect.control else _plain(node, operands)
+        control = node.op.effect.control
+        results = (yield from _control(node, operands, env, meaning)) if control else meaning.plain(node, operands)
         env.update(zip(node.results, results, strict=True))
     return tuple(env[v] for v in block.results)
 
@@ -92,33 +130,30 @@ def _plain(node: Node, operands: tuple[Any, ...]) -> tuple[Any, ...]:
     return (out if node.op.effect.view is not None else settle(out, node.result.type),)
 
 
-def _control(node: Node, operands: tuple[Any, ...], env: Env) -> Activation:
+def _control(node: Node, operands: tuple[Any, ...], env: Env, meaning: Meaning) -> Activation:
     if node.op is p.control.if_:
-        return (yield from _block(node.blocks[0 if operands[0] else 1], (), (), env))
+        return (yield from _block(node.blocks[0 if meaning.number(operands[0]) else 1], (), (), env, meaning))
     if node.op is p.control.for_:
-        return (yield from _for(node, operands, env))
+        return (yield from _for(node, operands, env, meaning))
     if node.op is p.control.while_:
-        return (yield from _while(node, operands, env))
+        return (yield from _while(node, operands, env, meaning))
     if node.op is p.control.call:
-        return (yield _Call(node.attrs["callee"], operands))
+        return meaning.called(node, operands, (yield _Call(node.attrs["callee"], operands)))
     raise LmsError(f"{node.op} of {node.attrs['callee']!r} is not expanded: differentiate the program first", node.span)
 
 
-def _for(node: Node, operands: tuple[Any, ...], env: Env) -> Activation:
-    start, stop, step, *state = operands
+def _for(node: Node, operands: tuple[Any, ...], env: Env, meaning: Meaning) -> Activation:
+    start, stop, step = (int(meaning.number(x)) for x in operands[:3])
+    state = list(operands[3:])
     (body,) = node.blocks
-    for i in _count(int(start), int(stop), int(step)):
-        state = list((yield from _block(body, body.params, (i, *state), env)))
+    for i in range(start, stop, step):
+        state = list((yield from _block(body, body.params, (meaning.index(i), *state), env, meaning)))
     return tuple(state)
 
 
-def _count(start: int, stop: int, step: int) -> Iterator[Any]:
-    return map(np.int64, range(start, stop, step))
-
-
-def _while(node: Node, operands: tuple[Any, ...], env: Env) -> Activation:
+def _while(node: Node, operands: tuple[Any, ...], env: Env, meaning: Meaning) -> Activation:
     state = operands
     condition, body = node.blocks
-    while (yield from _block(condition, condition.params, state, env))[0]:
-        state = yield from _block(body, body.params, state, env)
+    while meaning.number((yield from _block(condition, condition.params, state, env, meaning))[0]):
+        state = yield from _block(body, body.params, state, env, meaning)
     return state

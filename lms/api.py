@@ -113,16 +113,15 @@ class Staged(NativeCallable, Generic[P, R]):
 
     def _outside(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         bound = self.signature.bind(args, kwargs)
-        s = self._find(bound)
+        s = self.found(bound)
         self._enter(s, bound)
         if not kwargs and self.options.backend == "llvm":
             self._known_calls.add(args, bound, s)
         return self._run(s, bound)
 
     def _run(self, s: Specialization, bound: Bound) -> Any:
-        leaves = [_input(*leaf) for leaf in zip(bound.values, bound.leaves, bound.paths, strict=True)]
         try:
-            results = s.run([*leaves, *(h.now() for h in s.traced.hidden)])
+            results = s.run(inputs(s, bound))
         except LmsError as e:
             if e.span is s.staged.main.span:  # these arguments do not fit: the place is the call
                 e.span = here()
@@ -131,7 +130,7 @@ class Staged(NativeCallable, Generic[P, R]):
 
     # ------------------------------------------------------------------------------- specialisations
 
-    def _find(self, bound: Bound) -> Specialization:
+    def found(self, bound: Bound) -> Specialization:
         """The specialisation for some arguments, made now unless there is one that is still valid."""
         key = bound.key
         if (found := self._known(key)) is not None:
@@ -201,7 +200,7 @@ class Staged(NativeCallable, Generic[P, R]):
             power.specialize(n=5).ir
         """
         with self._lock:
-            return self._find(self.signature.bind_types(args, kwargs))
+            return self.found(self.signature.bind_types(args, kwargs))
 
     # ------------------------------------------------------------------------------ as Python's functions are
 
@@ -295,6 +294,12 @@ def _numbered(text: str) -> str:
 
 
 # ------------------------------------------------------------------------------------- leaves in and out
+
+
+def inputs(s: Specialization, bound: Bound) -> list[Any]:
+    """The arguments of a program for one call: the leaves, then the arrays that it captured."""
+    leaves = [_input(*leaf) for leaf in zip(bound.values, bound.leaves, bound.paths, strict=True)]
+    return [*leaves, *(h.now() for h in s.traced.hidden)]
 
 
 def _input(value: Any, leaf: Later, path: str) -> Any:

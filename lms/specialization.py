@@ -81,7 +81,7 @@ class Specialization:
         """The program after the passes, as Python and NumPy."""
         from lms.backends import python
 
-        return python.emit(self._readable())
+        return python.emit(self.simplified())
 
     @property
     def c(self) -> str:
@@ -124,15 +124,15 @@ class Specialization:
 
         if form == "svg":
             with tempfile.TemporaryDirectory() as folder:
-                return dot.write(self._readable(), Path(folder) / "graph.svg").read_text(encoding="utf-8")
-        return {"html": html.page, "dot": dot.emit}[form](self._readable())
+                return dot.write(self.simplified(), Path(folder) / "graph.svg").read_text(encoding="utf-8")
+        return {"html": html.page, "dot": dot.emit}[form](self.simplified())
 
     def plan(self) -> list[str]:
         """The names of the passes that make the program what it is."""
         return [step.name for step in pipeline.pipeline([Differentiate(pipeline.simplify)] if self.differentiates else [],
                                                         fastmath=self.options.fastmath, boundscheck=self.options.boundscheck)]
 
-    def _readable(self) -> Program:
+    def simplified(self) -> Program:
         """The program simplified, derivatives expanded, whole-array operations still in one piece."""
         differentiate = [Differentiate(pipeline.simplify)] if self.differentiates else []
         return run([*pipeline.BEFORE, *differentiate, Inline(), *pipeline.SIMPLIFY], clone(self.staged))

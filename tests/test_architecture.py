@@ -21,8 +21,8 @@ MAY_IMPORT = {
     "frontend": {"core", "staging", "ad"},
     "backends": {"core"},
 }
-SEE_ALL = {"", "api", "check", "cli", "commands", "derivatives", "dev", "emit", "files", "fronts", "known", "loading",
-           "pipeline", "roots", "specialization", "__main__"}
+SEE_ALL = {"", "api", "check", "cli", "colouring", "commands", "derivatives", "dev", "emit", "files", "fronts", "known",
+           "loading", "pattern", "pipeline", "roots", "sparse", "specialization", "__main__"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

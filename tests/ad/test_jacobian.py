@@ -114,6 +114,21 @@ def test_empty() -> None:
     assert lms.jacobian(lambda x: np.sin(x))(np.zeros(0)).shape == (0, 0)
 
 
+def test_lanes_of_arrays_of_records() -> None:
+    """What a `while` in two loops saves is an array of arrays of records."""
+    def f(x):
+        out = x * 1.0
+        for i in range(1, len(x)):
+            for j in range(len(x)):
+                k = 0
+                while k < 2 and out[0] < 5.0:
+                    k += 1
+                    out[j] = np.sin(out[i] * out[j]) * np.min(out + 0.1 * k)
+        return np.sum(out)
+
+    np.testing.assert_allclose(lms.hessian(f)(X[2:]), differences(lms.grad(f), X[2:]), atol=1e-8)
+
+
 def test_hessians() -> None:
     def f(x, y):
         return np.sum(np.sin(x) * x[0]) * y

@@ -164,3 +164,15 @@ def test_jacobians_agree(program: Program, folder: Path) -> None:
                   for c, blocks in zip(derived.cotangents, zip(*rows, strict=True), strict=True)]
         assert close(pulled, derived.cotangents)
         assert close(arguments, left)
+
+
+@fuzz(2)
+@given(program=programs(smooth=True))
+def test_sparse_jacobians_agree(program: Program, folder: Path) -> None:
+    derived = differentiable(program)
+    f, arguments = load(program, folder), program.arguments()
+    found = lms.sparse_jacobian(f, program.active)(*arguments)
+    note(f"{found.toarray()}\ntape: {derived.cotangents}")
+    pulled = np.concatenate(derived.seeds) @ found
+    assert close([pulled], [np.concatenate([np.ravel(c) for c in derived.cotangents])])
+    assert close(arguments, plain(program).arguments)
