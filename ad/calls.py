@@ -6,11 +6,13 @@ bodies are made, so recursion finds it: records then hold the records of inner a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lms.core import primitives as p
 from lms.core.builder import Builder
+from lms.core.errors import StagingError
 from lms.core.ir import Block, Node, Value
 from lms.core.types import ArrayType, Constructor, SumType, Type, fresh_symbol, is_differentiable
 
@@ -137,10 +139,20 @@ def read_frame(b: Builder, frame: Value, k: int, like: Value) -> Value:
     return b.emit1(p.record.project, frame, tag=1, field=k, name=like.name, **dims)
 
 
+def refuse_captured(node: Node, active: Sequence[Value]) -> None:
+    """A function with a rule of the user's captures what is differentiated: the rule gives no cotangent for that."""
+    if active:
+        name = active[0].name or "a value"
+        raise StagingError(f"{node.attrs['callee']} has a derivative of its own and captures {name}, which is differentiated",
+                           node.span, fix=f"pass {name} to it as an argument, or wrap it in lms.stop_gradient")
+
+
 def ruled(s: Sweep, node: Node) -> Halves:
     """A call of a function with a rule of the user's: the halves are there already (`custom`)."""
     b = s.builder
     first, second = (b.program.functions[name] for name in node.attrs["halves"][:2])
+    moving = [v for v in node.operands if is_differentiable(v.type)]
+    refuse_captured(node, [v for v in moving[len(second.body.results):] if v in s.activity])
     new = b.emit(p.control.call, *s.values(node.operands), callee=first.name, names=[v.name for v in node.results],
                  types=(*(s.type(t) for t in node.attrs["types"]), first.body.results[-1].type))
     s.bind(node.results, new[:-1])
@@ -150,7 +162,7 @@ def ruled(s: Sweep, node: Node) -> Halves:
     if all(d is None for d in found):
         return
     ds = [zero(b, s.value(v)) if d is None else d for v, d in zip(floats, found, strict=True)]
-    wrt = [v for v in node.operands if is_differentiable(v.type)][: len(second.body.results)]
+    wrt = moving[: len(second.body.results)]
     out = b.emit(p.control.call, new[-1], *ds, callee=second.name, types=tuple(s.type(v.type) for v in wrt))
     for v, d in zip(wrt, out, strict=True):
         bar.add(v, d)

@@ -8,17 +8,18 @@ functions, so derivatives of derivatives are theirs, and the rule's again where 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lms.core import primitives as p
 from lms.core.builder import current
-from lms.core.errors import StagingError, StagingTypeError, here
+from lms.core.errors import ShapeError, Span, StagingError, StagingTypeError, here, is_ours
 from lms.core.ir import Function, Value, free_values
 from lms.core.types import ArrayType, Scalar, SumType, Type, is_differentiable
 from lms.staging import functions, results, shapes, trees
-from lms.staging.arguments import Later, Signature
+from lms.staging.arguments import Later, Signature, definition
 from lms.staging.derivatives import columns
 from lms.staging.functions import Call
 from lms.staging.joins import describe
@@ -89,14 +90,16 @@ def _stage(made: Call, signature: Signature, rule: Rule, known: dict[Any, tuple[
             values, spec = results.collect(out, made.result, name)
             if [_shapeless(v.type) for v in values] != [_shapeless(t) for t in _types(made.result)]:
                 raise StagingTypeError(f"the rule of {name} yields {describe(out)}, and {name} gives {_shown(made.result)}",
-                                       here(), fix=f"yield what {name} gives: `yield {name}(...)`")
+                                       _place(rule), fix=f"yield what {name} gives: `yield {name}(...)`")
             first.body.results = tuple(values)
         b.provisional.add(first.body)
-        found = resume(steps, _cotangent(spec, map(Rep, second.body.params[1:])), len(made.bound.spec) - _known(made), name)
-        second.body.results = tuple(_returned(made, found, first.body.params, name))
+        place, count = _place(rule), len(made.bound.spec) - _known(made)
+        found = resume(steps, _cotangent(spec, map(Rep, second.body.params[1:])), count, name, place)
+        second.body.results = tuple(_returned(made, found, first.body.params, name, place))
         b.provisional.discard(first.body)
     outer, b.scopes = b.scopes, []
     crossing = Crossing(_Opened(), first.body, second.body)  # type: ignore[arg-type]  # it asks for no more
+    _give_copies(first, set(crossing.saved), set(steady))
     keep_frame(b, crossing, frame, first.body)
     crossing.close(lambda: [read_frame(b, second.body.params[0], k, v) for k, v in enumerate(crossing.saved)])
     b.scopes = outer
@@ -105,6 +108,15 @@ def _stage(made: Call, signature: Signature, rule: Rule, known: dict[Any, tuple[
     if free_values(second.body):
         raise StagingError(f"the derivative of {name} uses a staged value that is not its own", here(),
                            fix=f"pass it to {name} as an argument")
+
+
+def _give_copies(first: Function, saved: set[Value], own: set[Value]) -> None:
+    """Let the caller, who may write to them, have copies of the results where the rule keeps arrays for later."""
+    if not any(isinstance(v.type, ArrayType) for v in saved - own) and not own.intersection(first.body.results):
+        return
+    b = current()
+    with b.into(first.body):
+        first.body.results = tuple(b.emit1(p.array.copy, v) if isinstance(v.type, ArrayType) else v for v in first.body.results)
 
 
 def _tangent(made: Call, signature: Signature, rule: Callable[..., Any]) -> str:
@@ -124,10 +136,12 @@ def _tangent(made: Call, signature: Signature, rule: Callable[..., Any]) -> str:
         tangents = tuple(_cotangent(spec, dots) for spec in made.bound.spec.values())
         out = rule(primals, tangents, **named)
         if not isinstance(out, tuple) or len(out) != 2:
-            raise StagingTypeError(f"the forward rule of {name} gives {describe(out)}", here(), fix="return (result, tangent)")
+            raise StagingTypeError(f"the forward rule of {name} gives {describe(out)}", _place(rule),
+                                   fix="return (result, tangent)")
         values, spec = results.collect(out[0], made.result, name)
-        leaves = zip(values, _flattened(spec, out[1]), strict=True)
-        f.body.results = (*values, *(_converted(x, v, "the result", name) for v, x in leaves if is_differentiable(v.type)))
+        leaves = zip(values, _flattened(spec, out[1], _place(rule), f"the tangent in the rule of {name}"), strict=True)
+        what = f"the tangent of the result in the rule of {name}"
+        f.body.results = (*values, *(_converted(x, v, what, _place(rule)) for v, x in leaves if is_differentiable(v.type)))
     b.lift(f)
     mine = f.body.params[n : n + len(moving)]
     f.body.params = (*f.body.params[:n], *_captured(made, f, b.operands(f.name), n + len(moving), name), *mine)
@@ -228,7 +242,7 @@ def _leaves(spec: Any) -> Iterator[Later]:
             yield from _leaves(part)
 
 
-def _returned(made: Call, found: Sequence[Any], arguments: Sequence[Value], name: str) -> Iterator[Value]:
+def _returned(made: Call, found: Sequence[Any], arguments: Sequence[Value], name: str, place: Span | None) -> Iterator[Value]:
     """A cotangent for every float leaf of the arguments, a zero where the rule gives None."""
     params = iter(arguments)
     given = iter(found)
@@ -236,31 +250,66 @@ def _returned(made: Call, found: Sequence[Any], arguments: Sequence[Value], name
         leaves = list(_leaves(spec))
         if not leaves:
             continue
-        flat = _flattened(spec, next(given))
+        what = f"the cotangent of {parameter!r} in the rule of {name}"
+        flat = _flattened(spec, next(given), place, what)
         for x, v in zip(flat, params, strict=False):
             if is_differentiable(v.type):
-                yield _converted(x, v, parameter, name)
+                yield _converted(x, v, what, place)
 
 
-def _flattened(spec: Any, x: Any) -> list[Any]:
+def _flattened(spec: Any, x: Any, place: Span | None, what: str) -> list[Any]:
+    """The leaves of a cotangent, which is a container like the argument, or None."""
     if isinstance(spec, Later):
         return [x]
     if not isinstance(spec, trees.Tree):
         return []
     found = trees.children(x)
+    if x is not None and (found is None or (found[0], found[1]) != (spec.cls, spec.keys)):
+        raise StagingTypeError(f"{what} is {describe(x)}, and that is a {spec.cls.__name__} of {len(spec.parts)}", place,
+                               fix="give a container like the argument, or None")
     parts = found[2] if found is not None else [None] * len(spec.parts)
-    return [leaf for part, y in zip(spec.parts, parts, strict=True) for leaf in _flattened(part, y)]
+    return [leaf for part, y in zip(spec.parts, parts, strict=True) for leaf in _flattened(part, y, place, what)]
 
 
-def _converted(x: Any, like: Value, parameter: str, name: str) -> Value:
+def _converted(x: Any, like: Value, what: str, place: Span | None) -> Value:
     """A cotangent of the type of the argument; sizes that may differ are checked when the program runs."""
     t = like.type
     if x is None:
         return zero(current(), like)
-    v = lift_value(x, t if isinstance(t, Scalar) else None)
+    try:
+        v = lift_value(x, t if isinstance(t, Scalar) else None)
+    except StagingError as e:
+        raise StagingTypeError(f"{what} is {describe(x)}, where {t} is expected", place) from e
     if _shapeless(v.type) != _shapeless(t):
-        raise StagingTypeError(f"the rule of {name} gives {describe(x)} as the cotangent of {parameter!r}, which is {t}", here())
-    return shapes.like(v, like, f"the cotangent of {parameter} in the rule of {name}") if isinstance(t, ArrayType) else v
+        raise StagingTypeError(f"{what} is {describe(x)}, where {t} is expected", place)
+    if not isinstance(t, ArrayType) or not isinstance(v.type, ArrayType):
+        return v
+    if any(isinstance(d, int) and isinstance(e, int) and d != e for d, e in zip(v.type.dims, t.dims, strict=True)):
+        raise ShapeError(f"{what} is {v.type}, where {t} is expected", place)
+    return shapes.like(v, like, what)
 
 
-__all__ = ["Rules", "call"]
+def _place(rule: Callable[..., Any]) -> Span | None:
+    """The line of a rule's definition."""
+    code = getattr(rule, "__code__", None)
+    return None if code is None or is_ours(code) else definition(code)
+
+
+def check_parameters(rule: Callable[..., Any], signature: Signature, mode: str) -> None:
+    """Raise `StagingError` unless a rule can be called as its mode asks, and returns no more than there are parameters."""
+    parameters = signature.signature.parameters.values()
+    own = inspect.signature(rule)
+    if mode == "forward":
+        shown, given = "(primals, tangents)", [None, None]
+    else:
+        shown = f"({', '.join(map(str, (q.name for q in parameters)))})"
+        given = [None for q in parameters if q.kind in (q.POSITIONAL_ONLY, q.POSITIONAL_OR_KEYWORD)]
+    named = {q.name: None for q in parameters if q.kind is q.KEYWORD_ONLY}
+    try:
+        own.bind(*given, **named)
+    except TypeError as e:
+        raise StagingError(f"the rule takes {own}, and {signature.name} needs {shown}: {e}", _place(rule),
+                           fix=f"write `def {getattr(rule, '__name__', 'rule')}{shown}:`") from None
+
+
+__all__ = ["Rules", "call", "check_parameters"]

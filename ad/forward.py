@@ -19,6 +19,7 @@ from lms.core.types import ArrayType, Scalar, SumType, Type, is_differentiable
 from lms.staging.rep import Rep
 
 from .activity import INERT, Activities, Activity
+from .calls import refuse_captured
 from .continuations import RULES, resume, start
 from .lanes import LINEAR, WRITES, Lanes
 from .memory import overwritten
@@ -306,7 +307,9 @@ class _Forward(Replay):
         types = (*map(self.type, node.attrs["types"]), first.body.results[-1].type)
         *new, frame = b.emit(p.control.call, *self.values(node.operands), callee=first.name, types=types)
         self.bind(node.results, new)
-        wrt = [v for v in node.operands if is_differentiable(v.type)][: len(second.body.results)]
+        moving = [v for v in node.operands if is_differentiable(v.type)]
+        wrt = moving[: len(second.body.results)]
+        refuse_captured(node, [v for v in moving[len(wrt):] if v in self.dots])
         partials = b.emit(p.control.call, frame, b.const(1.0, floats[0].type), callee=second.name,
                           types=tuple(self.type(v.type) for v in wrt))
         terms = [self.lanes.inner(self.dots[v], partial) for v, partial in zip(wrt, partials, strict=True) if v in self.dots]
@@ -316,7 +319,9 @@ class _Forward(Replay):
     def _ruled_forward(self, node: Node, rule: Function, floats: Sequence[Value]) -> None:
         """A call of a function with a rule for forward mode."""
         count = len(rule.body.params) - len(node.operands)
-        moving = [v for v in node.operands if is_differentiable(v.type)][:count]
+        operands = [v for v in node.operands if is_differentiable(v.type)]
+        moving = operands[:count]
+        refuse_captured(node, [v for v in operands[count:] if v in self.dots])
         types = [self.type(t) for t in node.attrs["types"]]
         types += [t for t in types if is_differentiable(t)]
 

@@ -164,20 +164,19 @@ def _solved(equation: Equation, operands: tuple[Rep, ...], move: Move, tolerance
 
     def backward(x0: Rep, *params: Rep) -> Steps:
         x = again(x0, *params)
-        own = _own(x)  # the caller may write to its own
         bar = yield x
         mine = params[: count - 1]
-        moved = equation.solve(own, mine, bar, transposed=True)
-        found = dict(zip(wrt, equation.backward(own, mine, moved if equation.fixed else -moved, wrt) if wrt else (), strict=True))
+        moved = equation.solve(x, mine, bar, transposed=True)
+        found = dict(zip(wrt, equation.backward(x, mine, moved if equation.fixed else -moved, wrt) if wrt else (), strict=True))
         return tuple(found.get(k) for k in range(len(operands)))
 
     def forward(primals: Sequence[Rep], tangents: Sequence[Any]) -> tuple[Rep, Rep]:
         x = again(*primals)
-        own, mine = _own(x), primals[1:count]
+        mine = primals[1:count]
         if not wrt:
             return x, x * 0.0
-        moved = equation.forward(own, mine, [tangents[k] for k in wrt], wrt)
-        return x, equation.solve(own, mine, moved if equation.fixed else -moved, transposed=False)
+        moved = equation.forward(x, mine, [tangents[k] for k in wrt], wrt)
+        return x, equation.solve(x, mine, moved if equation.fixed else -moved, transposed=False)
 
     names = [f"p{k}" for k in range(len(operands))]
     kind = inspect.Parameter.POSITIONAL_ONLY

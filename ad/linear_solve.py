@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.types import ArrayType, element, f64, is_differentiable
 from lms.staging import arrays, linalg, shaping
@@ -89,18 +88,16 @@ class System:
 
     def backward(self, right: Rep, *params: Rep) -> Steps:
         v = self.solve(right, *params)
-        own = Rep(current().emit1(p.array.copy, v.value))  # the caller may write to its own
         bar = yield v
         moved = self.turned.solve(bar, *params)
-        call, _ = api.prepare(self.apply, (own, *params), {})
+        call, _ = api.prepare(self.apply, (v, *params), {})
         wrt = [k for k, x in enumerate(params, 1) if is_differentiable(x.type)]
         found = dict(zip(wrt, api.pull(call, wrt, [(-moved).value])[1], strict=True))
         return moved, *(found.get(k) for k in range(1, len(params) + 1))
 
     def forward(self, primals: Sequence[Rep], tangents: Sequence[Any]) -> tuple[Rep, Rep]:
         v = self.solve(*primals)
-        own = Rep(current().emit1(p.array.copy, v.value))
-        _, moved = api.jvp(self.apply, (own, *primals[1:]), (own * 0.0, *tangents[1:]))
+        _, moved = api.jvp(self.apply, (v, *primals[1:]), (v * 0.0, *tangents[1:]))
         return v, self.solve(tangents[0] - moved, *primals[1:])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lms.ad import api as ad
 from lms.ad.continuations import check_form
-from lms.ad.custom import Rules
+from lms.ad.custom import Rules, check_parameters
 from lms.core.builder import staging
 from lms.core.errors import StagingError, StagingTypeError, here
 from lms.staging import trees
@@ -208,6 +208,7 @@ def derivative(f: Callable[..., Any], mode: str = "reverse") -> Callable[[Callab
     def register(rule: Callable[..., Any]) -> Callable[..., Any]:
         if mode == "reverse":
             check_form(rule)
+        check_parameters(rule, f.signature, mode)
         f.rule = dataclasses.replace(f.rule or Rules(), **{mode: rule})
         f.__dict__.pop("_derived", None)
         return rule

@@ -1,5 +1,7 @@
 """Derivatives that users write: `@lms.derivative`. The rules here are wrong on purpose, to show that it is they that are used."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -181,10 +183,117 @@ def test_a_rule_that_gives_too_little_is_refused() -> None:
         dz = yield product(x, y)
         return (dz,)
 
-    with pytest.raises(StagingError, match="returned 1 cotangents for 2"):
+    with pytest.raises(StagingError, match="returned 1 cotangents for 2") as error:
         lms.grad(product)(1.0, 2.0)
+    assert f"test_custom.py:{_line(_product)}: " in str(error.value)
 
 
 def test_a_function_that_is_not_staged_takes_no_rule() -> None:
     with pytest.raises(TypeError, match="not a staged function"):
         lms.derivative(abs)
+
+
+def _line(f) -> int:
+    """The line of a rule's `def`."""
+    lines, first = inspect.getsourcelines(f)
+    return first + next(k for k, line in enumerate(lines) if "def " in line)
+
+
+def test_the_caller_may_write_to_a_result_that_the_rule_keeps() -> None:
+    @lms.stage
+    def square(x):
+        return x * x
+
+    @lms.derivative(square)
+    def _square(x):
+        z = square(x)
+        dz = yield z
+        return dz * z
+
+    def f(x):
+        y = square(x)
+        total = np.sum(y)
+        y[0] = 100.0
+        return total
+
+    np.testing.assert_array_equal(lms.grad(f)(np.array([2.0, 3.0])), [4.0, 9.0])
+
+
+@pytest.mark.parametrize(("mode", "rule", "message"), [
+    ("reverse", lambda: _two_of_one, r"the rule takes \(x, y\), and cube needs \(x\)"),
+    ("forward", lambda: _one_for_forward, r"the rule takes \(primals\), and cube needs \(primals, tangents\)"),
+])
+def test_a_rule_of_wrong_arity_is_refused_where_it_is_given(mode, rule, message) -> None:
+    with pytest.raises(StagingError, match=message) as error:
+        lms.derivative(cube, mode=mode)(rule())
+    assert f"test_custom.py:{_line(rule())}: " in str(error.value)
+    assert lms.grad(cube)(2.0) == 8.0  # the rule it had
+
+
+def _two_of_one(x, y):
+    dz = yield cube(x)
+    return dz, y
+
+
+def _one_for_forward(primals):
+    return primals
+
+
+def _ruled(returned):
+    """The gradient of a function of a number, a vector and a pair, whose rule returns this."""
+    @lms.stage
+    def f(x, v, pair):
+        return x * np.sum(v) + pair[0] * pair[1]
+
+    @lms.derivative(f)
+    def _f(x, v, pair):
+        dz = yield f(x, v, pair)
+        return returned(x, v, pair, dz)
+
+    return lms.grad(f, argnums=(0, 1, 2)), _line(_f)
+
+
+@pytest.mark.parametrize(("returned", "message"), [
+    (lambda x, v, pair, dz: (v, v, None), "the cotangent of 'x' in the rule of f is .*, where f64 is expected"),
+    (lambda x, v, pair, dz: (dz, dz, None), r"the cotangent of 'v' in the rule of f is .*, where f64\[.*\] is expected"),
+    (lambda x, v, pair, dz: ("one", None, None), "the cotangent of 'x' in the rule of f is .*, where f64 is expected"),
+    (lambda x, v, pair, dz: (None, None, dz), "the cotangent of 'pair' in the rule of f is .*, and that is a tuple of 2"),
+    (lambda x, v, pair, dz: (None, None, (dz, dz, dz)), "and that is a tuple of 2"),
+    (lambda x, v, pair, dz: (dz, None), "returned 2 cotangents for 3"),
+])
+def test_a_cotangent_of_another_type_is_refused_at_the_rule(returned, message) -> None:
+    gradient, line = _ruled(returned)
+    with pytest.raises(StagingError, match=message) as error:
+        gradient(1.0, np.ones(3), (2.0, 3.0))
+    assert f"test_custom.py:{line}: " in str(error.value)
+
+
+def test_a_cotangent_of_another_shape() -> None:
+    gradient, line = _ruled(lambda x, v, pair, dz: (None, v[:2] * dz, None))
+    with pytest.raises(ValueError, match="the cotangent of 'v' in the rule of f"):
+        gradient(1.0, np.ones(3), (2.0, 3.0))
+
+
+def test_what_is_captured_and_differentiated_is_refused() -> None:
+    def outer(a):
+        @lms.stage
+        def scaled(x):
+            return a * x
+
+        @lms.derivative(scaled)
+        def _scaled(x):
+            dz = yield scaled(x)
+            return dz
+
+        return scaled(a)
+
+    with pytest.raises(StagingError, match="has a derivative of its own and captures a, which is differentiated"):
+        lms.grad(outer)(2.0)
+    with pytest.raises(StagingError, match="captures a, which is differentiated"):
+        lms.jvp(outer, (2.0,), (1.0,))
+
+
+def test_a_wrong_rule_is_found_by_differences() -> None:
+    with pytest.raises(AssertionError, match="cube: the derivative in forward mode is"):
+        lms.check_grads(cube, (2.0,), order=1)
+    lms.check_grads(lambda x: lms.stop_gradient(cube(x)) * 0.0 + x**2, (2.0,))
