@@ -80,6 +80,7 @@ class Context:
     resets: list[tuple[AnyType, int]] = field(default_factory=list)  # answer types, and how deep in `staged`
     loops: list[Any] = field(default_factory=list)
     assigned: list[dict[int, t.Typed]] = field(default_factory=list)  # by each loop around here: staged variables
+    shifts: bool = False  # whether a `shift` may capture what lies outside
     returns: list[AnyType] = field(default_factory=list)
     literals: list[tuple[t.Constant, s.Int | s.Float]] = field(default_factory=list)
 
@@ -217,7 +218,8 @@ class Checker:
 
     def unknown(self, name: str, span: Span, known: Iterable[str]) -> Diagnostic:
         near = difflib.get_close_matches(name, sorted(set(known)), 1)
-        return Diagnostic("E0201", f"`{name}` is not defined", span, fix=f"did you mean `{near[0]}`?" if near else "")
+        return Diagnostic("E0201", f"`{name}` is not defined", span, fix=f"did you mean `{near[0]}`?" if near else "",
+                          consequence=name in self.module.broken)
 
     # ------------------------------------------------------------------------------------------ finishing
 

@@ -9,7 +9,8 @@ from . import typed as t
 from .check import Checker, Context, Expect, Scope, checks
 from .check_types import TypeReader
 from .diagnostics import Diagnostic
-from .types import UNIT, AnyType, FunctionOf, Meta, default, prune, show, unify
+from .types import UNIT, AnyType, FunctionOf, Meta, default, is_later, prune, show, unify
+from .walk import children
 
 
 def declared(c: Checker, e: s.TypeSyntax | None, scope: Scope) -> AnyType | None:
@@ -47,6 +48,12 @@ def lambda_(c: Checker, e: s.Lambda, scope: Scope, want: Expect | None) -> t.Typ
 def function_body(c: Checker, name: str, params: tuple[s.Parameter, ...], types: list[AnyType], result: AnyType | None,
                   body: s.Expression, scope: Scope, span: Any) -> tuple[FunctionOf, t.Typed]:
     """The type and the checked body of a function inside another."""
+    type, made, _ = _checked_body(c, name, params, types, result, body, scope, span)
+    return type, made
+
+
+def _checked_body(c: Checker, name: str, params: tuple[s.Parameter, ...], types: list[AnyType], result: AnyType | None,
+                  body: s.Expression, scope: Scope, span: Any) -> tuple[FunctionOf, t.Typed, Context]:
     outer = scope.context
     known: AnyType = Meta() if result is None else result
     want = Expect(known, f"the result of {name} is declared here" if span else "", span)
@@ -60,7 +67,7 @@ def function_body(c: Checker, name: str, params: tuple[s.Parameter, ...], types:
     c.finish(context)
     if context.returns:
         made = t.Catch(made.span, known, "return", made)
-    return FunctionOf(tuple(types), known), made
+    return FunctionOf(tuple(types), known), made, context
 
 
 @checks(s.Def)
@@ -78,10 +85,24 @@ def local_function(c: Checker, e: s.Def, scope: Scope, want: Expect | None) -> t
         types.append(given)
     result = declared(c, e.result, scope)
     binding = scope.bind(e.name, FunctionOf(tuple(types), Meta() if result is None else result), e.name_span)
-    type, body = function_body(c, f"`{e.name}`", e.params, types, result, e.body, scope, e.result.span if e.result else None)
+    span = e.result.span if e.result else None
+    type, body, context = _checked_body(c, f"`{e.name}`", e.params, types, result, e.body, scope, span)
     unify(binding.type, type)
-    function = t.Function(e.span, type, e.name, len(types), body, itself=True)
+    passes = result is not None and (is_later(result) or result == UNIT) and bool(types) and all(map(is_later, types))
+    staged = passes and not context.shifts and _names(e.body, e.name)
+    function = t.Function(e.name_span, type, e.name, len(types), body, itself=True, staged=staged)
     return t.Bind(e.span, UNIT, t.Pattern("name", type, e.name_span), function)
+
+
+def _names(e: s.Node, name: str) -> bool:
+    """Whether an expression names something."""
+    work: list[s.Node] = [e]
+    while work:
+        node = work.pop()
+        if isinstance(node, s.Name) and node.name == name:
+            return True
+        work += children(node)
+    return False
 
 
 # ---------------------------------------------------------------------------------------------- continuations
@@ -127,8 +148,10 @@ def shift(c: Checker, e: s.Shift, scope: Scope, want: Expect | None) -> t.Typed:
         raise Diagnostic("E0602",
                          "the `reset` of this `shift` is in another function, so the type of its continuation is not known",
                          e.span, fix=f"annotate it: `shift {{ {e.param.name}: (Rep[f64]) -> unit => ... }}`")
-    if context.instance is not None and not context.resets:
-        context.instance.shifts = True
+    if not context.resets:
+        context.shifts = True
+        if context.instance is not None:
+            context.instance.shifts = True
     inner = scope.inner()
     inner.bind(e.param.name, FunctionOf((hole,), answer), e.param.name_span)
     loops, context.loops = context.loops, []

@@ -76,7 +76,7 @@ class TypeReader:
 
         near = difflib.get_close_matches(e.name, [*NAMES, "Rep", "List", *self.types, *self.module.known_types()], 1)
         return Diagnostic("E0201", f"the type `{e.name}` is not defined", e.span, fix=f"did you mean `{near[0]}`?"
-                          if near else "")
+                          if near else "", consequence=e.name.partition(".")[0] in self.module.broken)
 
     def count(self, e: s.NamedType, n: int) -> None:
         if len(e.args) != n:

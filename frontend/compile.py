@@ -262,14 +262,17 @@ def function(node: t.Function) -> Code:
             body.append(compile(node.body).run)
         return body[0](env, k)
 
+    from .functions import staged_closure
+
     name, arity, span = node.name, node.arity, node.span
     if not node.itself:
         return Code(lambda env: Closure(enter, env, arity, name, span))
 
-    def recursive(env: Any) -> Closure:
+    def recursive(env: Any) -> Any:
         made = Closure(enter, (), arity, name, span)
-        made.env = (*env, made)
-        return made
+        itself = staged_closure(made, node.type) if node.staged else made
+        made.env = (*env, itself)
+        return itself
 
     return Code(recursive)
 

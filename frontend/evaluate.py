@@ -56,15 +56,18 @@ class Evaluation:
     def results(self) -> Iterator[Result]:
         """Evaluate everything at the top in order; each expression's value as it comes."""
         for top in self.module.tops:
-            self.need_before(top)
-            value = self.top(top)
-            if isinstance(top.syntax, s.Expression) and top.typed is not None:
-                yield Result(top.syntax, value, default(top.typed.type))
+            result = self.step(top)
+            if result is not None:
+                yield result
 
-    def need_before(self, top: Top) -> None:
-        """Make sure that what an imported file defines is there."""
+    def step(self, top: Top) -> Result | None:
+        """Evaluate one thing at the top; the value of an expression."""
         for module in imported(self.module):
             Evaluation(module, self.execute).definitions()
+        value = self.top(top)
+        if isinstance(top.syntax, s.Expression) and top.typed is not None:
+            return Result(top.syntax, value, default(top.typed.type))
+        return None
 
     def definitions(self) -> None:
         """Evaluate the `let`s and `var`s, for their names."""

@@ -291,13 +291,16 @@ def staged_form(f: Any, type: AnyType, span: Span) -> Any:
         return f
     if isinstance(f, Foreign):
         return f.f
-    name = getattr(f, "name", "") or "function"
-    result = prune(type.result)
-    known = f.__dict__.setdefault("_staged", {}) if hasattr(f, "__dict__") else {}
-    if "form" not in known:
-        known["form"] = StagedFunction(name, type.params, result if is_later(result) or result == TupleOf(()) else None,
-                                       lambda args, k: f.enter(args, k, span), span)
-    return known["form"]
+    return staged_closure(f, type, span)
+
+
+def staged_closure(f: Any, type: AnyType, span: Span | None = None) -> StagedFunction:
+    """A function of the generated program that does what a function of now does."""
+    type = prune(type)
+    assert isinstance(type, FunctionOf)
+    result, place = prune(type.result), span or f.span
+    declared = result if is_later(result) or result == TupleOf(()) else None
+    return StagedFunction(getattr(f, "name", ""), type.params, declared, lambda args, k: f.enter(args, k, place), place)
 
 
 class Foreign:

@@ -82,6 +82,7 @@ class Module:
         self.checker = Checker(self)
         self.find = find
         self.exports: dict[str, Definition] = {}
+        self.broken: set[str] = set()  # names that an import would have defined
 
     # ----------------------------------------------------------------------------------------- collecting
 
@@ -91,7 +92,8 @@ class Module:
             try:
                 self._collect(item)
             except Diagnostic as e:
-                self.errors.append(e)
+                self.report(e)
+                self.broken |= _meant(item)
         for item in self.syntax.items:
             try:
                 if isinstance(item, s.Data) and item.name in self.data:
@@ -429,3 +431,15 @@ class Module:
         from .check_calls import instantiate
 
         return instantiate(c, entry, e, scope)
+
+
+def _meant(item: s.Item) -> set[str]:
+    """The names that an item would define."""
+    match item:
+        case s.FromImport(names=names):
+            return {name.name for name in names}
+        case s.Import(alias=alias):
+            return {alias}
+        case s.Data():
+            return {item.name, *(k.name for k in item.constructors)}
+    return set()

@@ -105,7 +105,7 @@ class Function(Typed):
     arity: int
     body: Typed | None
     itself: bool = False
-    defaults: tuple[Typed, ...] = ()
+    staged: bool = False  # a function of the generated program: it calls itself, on values of later
 
 
 @dataclass(eq=False, slots=True)

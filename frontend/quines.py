@@ -1,0 +1,106 @@
+"""Files that hold their own expected output: what an item at the top prints and gives stands below it after `//>`.
+
+    reset { 1 + shift { k => k(k(10)) } }
+    //> 12
+
+`check` compares and `update` rewrites. Where a file has any such line, all output is compared, so nothing is printed unseen.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+
+from lms.core.errors import Span
+
+from . import syntax as s
+from .diagnostics import Diagnostic
+from .evaluate import Evaluation, Execute
+from .modules import Module
+from .printing import shown
+from .program import checked
+
+MARK = "//>"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """An item at the top that has been run: its place, the lines below it that are expected, and those that it gave."""
+
+    span: Span
+    expected: tuple[str, ...]
+    found: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return self.expected == self.found
+
+    def __str__(self) -> str:
+        """The difference, line by line."""
+        lines = [f"{self.span}: expected", *(f"  {line}" for line in self.expected), "found", *(f"  {line}" for line in self.found)]
+        return "\n".join(lines)
+
+
+def run(text: str, path: str, execute: Execute) -> list[Ran]:
+    """Run a file. Raises `SourceErrors` for mistakes that checking finds; those of an item's run are its output."""
+    module = checked(text, path)
+    expected = _expected(module.syntax)
+    return [Ran(item.span, expected.get(item.span.end_line, ()), tuple(lines)) for item, lines in _outputs(module, execute)]
+
+
+def check(text: str, path: str, execute: Execute) -> list[Ran]:
+    """The items whose output is not what is expected; none where the file expects nothing at all."""
+    ran = run(text, path, execute)
+    return [r for r in ran if not r.ok] if any(r.expected for r in ran) else []
+
+
+def update(text: str, path: str, execute: Execute) -> str:
+    """The text with the output of every item below it."""
+    found = {r.span.end_line: r.found for r in run(text, path, execute)}
+    out: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.lstrip().startswith(MARK):
+            out.append(line)
+        out += [f"{MARK} {x}".rstrip() for x in found.get(number, ())]
+    return "\n".join(out) + "\n"
+
+
+def _outputs(module: Module, execute: Execute) -> list[tuple[s.Item, list[str]]]:
+    """What each item at the top prints, and the value it gives, as lines."""
+    evaluation = Evaluation(module, execute)
+    found: list[tuple[s.Item, list[str]]] = []
+    for top in module.tops:
+        printed = io.StringIO()
+        lines: list[str] = []
+        with redirect_stdout(printed):
+            try:
+                result = evaluation.step(top)
+                if result is not None and not result.is_unit:
+                    lines = shown(result.value, result.type).splitlines()
+            except Diagnostic as e:
+                lines = [f"{e.code}: {e.message}"]
+            except (ArithmeticError, LookupError, ValueError, AssertionError, RecursionError, TypeError) as e:
+                lines = [f"{type(e).__name__}: {_first_line(e)}"]
+        found.append((top.syntax, [*printed.getvalue().splitlines(), *lines]))
+    return found
+
+
+def _first_line(e: BaseException) -> str:
+    return str(getattr(e, "message", e)).partition("\n")[0]
+
+
+def _expected(tree: s.Module) -> dict[int, tuple[str, ...]]:
+    """The expected lines by the last line of the item above them."""
+    ends = sorted(item.span.end_line for item in tree.items)
+    found: dict[int, list[str]] = {}
+    for c in tree.comments:
+        if c.kind == MARK and c.own_line:
+            above = _last_before(ends, c.span.line)
+            found.setdefault(above, []).append(c.text.removeprefix(MARK).removeprefix(" "))
+    return {line: tuple(texts) for line, texts in found.items()}
+
+
+def _last_before(ends: Sequence[int], line: int) -> int:
+    return max((e for e in ends if e < line), default=0)
