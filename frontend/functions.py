@@ -183,18 +183,19 @@ class StagedFunction:
         self.types, self.result, self.span = list(types), result, span
         names = [p[0] for p in instance.params] if instance is not None else [f"x{k}" for k in range(len(self.types))]
         muts = [p[2] for p in instance.params] if instance is not None else [False] * len(self.types)
+        defaults = [default_value(d) for d in instance.defaults] if instance is not None else []
         self.enter_with = enter
         self.body = self._body()
         self.body.__doc__ = getattr(instance.syntax, "doc", "") if instance is not None else ""
         self.body.__name__ = self.body.__qualname__ = self.__name__
-        setattr(self.body, "__signature__", signature_of(names, self.types, muts, result))  # noqa: B010  # what inspect reads
+        setattr(self.body, "__signature__", signature_of(names, self.types, muts, result, defaults))  # noqa: B010  # what inspect reads
         self.signature = Signature(self.body)
         self.signature.span = span
         self.unstaged = self.body
 
     def _body(self) -> Callable[..., Any]:
         def body(*args: Any) -> Any:
-            given = tuple(x.value if isinstance(x, Known) else strong(x) for x in args)
+            given = tuple(map(given_value, args, self.types))
             code, env, k = self.enter_with(given, halting(self.span))
             return outward(run(code, env, k))
 
@@ -225,6 +226,13 @@ class StagedFunction:
         return f"<staged {self.name}>"
 
 
+def given_value(x: Any, type: AnyType) -> Any:
+    """An argument as the machine has it: Python's functions can be called there too."""
+    if isinstance(x, Known):
+        return x.value
+    return Foreign(x) if isinstance(prune(type), FunctionOf) and not hasattr(x, "enter") else strong(x)
+
+
 def outward(x: Any) -> Any:
     """A result as staging has it: `()` is None."""
     return None if isinstance(x, tuple) and not x else x
@@ -237,11 +245,19 @@ def inward(x: Any, type: AnyType | None) -> Any:
     return tuple(inward(v, None) for v in x) if isinstance(x, tuple) else strong(x)
 
 
-def signature_of(names: Sequence[str], types: Sequence[AnyType], muts: Sequence[bool],
-                 result: AnyType | None) -> inspect.Signature:
+def default_value(e: t.Typed | None) -> Any:
+    """A default argument, where it is known without evaluating anything."""
+    while isinstance(e, t.Lift):
+        e = e.value
+    return compile(e).run((), halting(e.span))[2] if isinstance(e, t.Constant) else inspect.Parameter.empty
+
+
+def signature_of(names: Sequence[str], types: Sequence[AnyType], muts: Sequence[bool], result: AnyType | None,
+                 defaults: Sequence[Any] = ()) -> inspect.Signature:
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    params = [inspect.Parameter(name, kind, annotation=annotation(type, mut)) for name, type, mut in zip(names, types, muts,
-            strict=True)]
+    given = [*defaults, *[inspect.Parameter.empty] * (len(names) - len(defaults))]
+    params = [inspect.Parameter(name, kind, annotation=annotation(type, mut), default=default)
+              for name, type, mut, default in zip(names, types, muts, given, strict=True)]
     result = None if result is None else prune(result)
     returned = inspect.Signature.empty if result is None else None if result == TupleOf(()) else annotation(result)
     return inspect.Signature(params, return_annotation=returned)

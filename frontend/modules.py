@@ -82,7 +82,7 @@ class Module:
         self.checker = Checker(self)
         self.find = find
         self.exports: dict[str, Definition] = {}
-        self.broken: set[str] = set()  # names that an import would have defined
+        self.broken = set(syntax.broken)  # names that would be defined but for another mistake
 
     # ----------------------------------------------------------------------------------------- collecting
 

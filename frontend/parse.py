@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from lark import Lark
@@ -35,6 +36,7 @@ from .walk import children
 
 GRAMMAR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "grammar.lark")
 DEEPEST = 1000  # levels of nesting
+_NAMED = frozenset(("DEF", "DATA", "LET", "VAR"))
 _BEGINS = frozenset(("EXPORT", "DEF", "DATA", "DERIVATIVE", "IMPORT", "FROM", "LET", "VAR"))
 
 
@@ -56,6 +58,7 @@ def parse_partial(text: str, path: str = "<text>") -> tuple[Module, list[Diagnos
     tokens, comments, errors = _grammar()[1].tokens(Source.of(path, text))
     items: list[Item] = []
     marks: list[Expression] = []
+    broken: set[str] = set()
     mark = tree.parenthesised.set(marks)
     try:
         malformed = {e.span.line for e in errors if e.span}
@@ -63,12 +66,13 @@ def parse_partial(text: str, path: str = "<text>") -> tuple[Module, list[Diagnos
             try:
                 items += _checked(_run("module", group))
             except Diagnostic as e:
+                broken |= {name.text for word, name in pairwise(group) if word.type in _NAMED and name.type == "NAME"}
                 if malformed.isdisjoint(range(group[0].span.line, group[-1].span.end_line + 1)):  # else it is a consequence
                     errors.append(e)
     finally:
         tree.parenthesised.reset(mark)
     errors.sort(key=lambda e: (e.span.line, e.span.column) if e.span else (0, 0))
-    return Module(path, text, _documented(items, comments), tuple(comments), frozenset(marks)), errors
+    return Module(path, text, _documented(items, comments), tuple(comments), frozenset(marks), frozenset(broken)), errors
 
 
 def parse_expression(text: str, path: str = "<text>") -> Expression:

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from lms.core.types import f32
+
 from .types import AnyType, Later, ListOf, TupleOf, prune
 
 
-def shown(x: Any, type: AnyType | None = None, quoted: bool = True) -> str:
+def shown(x: Any, kind: AnyType | None = None, quoted: bool = True) -> str:
     """A value in the language's own spelling: floats as the shortest text that reads back, strings with quotes where asked."""
-    found = prune(type) if type is not None else None
+    found = prune(kind) if kind is not None else None
     if isinstance(found, Later):
         found = prune(found.inner)
     if isinstance(x, bool | np.bool_):
@@ -19,7 +21,7 @@ def shown(x: Any, type: AnyType | None = None, quoted: bool = True) -> str:
     if isinstance(x, str):
         return repr_string(x) if quoted else x
     if isinstance(x, float | np.floating):
-        return number(x)
+        return number(np.float32(x) if found == f32 else x)
     if isinstance(x, int | np.integer):
         return str(int(x))
     if isinstance(x, np.ndarray):
@@ -30,21 +32,16 @@ def shown(x: Any, type: AnyType | None = None, quoted: bool = True) -> str:
     if isinstance(x, list):
         item = found.item if isinstance(found, ListOf) else None
         return f"[{', '.join(shown(v, item) for v in x)}]"
-    constructor = getattr(type_of(x), "__lms_constructor__", None)
+    constructor = getattr(type(x), "__lms_constructor__", None)
     if constructor is not None:
         inside = ", ".join(f"{name} = {shown(getattr(x, name))}" for name, _ in constructor.fields)
         return f"{constructor.name}({inside})" if constructor.fields else str(constructor.name)
     return str(x)
 
 
-def type_of(x: Any) -> Any:
-    return type(x)
-
-
 def number(x: Any) -> str:
     """A float as the shortest decimal that reads back, with a dot."""
-    text = repr(float(x)) if not isinstance(x, np.float32) else str(x)
-    return text
+    return str(x) if isinstance(x, np.float32) else repr(float(x))
 
 
 def repr_string(x: str) -> str:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -39,8 +40,7 @@ class Ran:
 
     def __str__(self) -> str:
         """The difference, line by line."""
-        lines = [f"{self.span}: expected", *(f"  {line}" for line in self.expected), "found", *(f"  {line}" for line in self.found)]
-        return "\n".join(lines)
+        return "\n  ".join([f"{self.span}: expected", *self.expected]) + "\n  ".join(["\nfound", *self.found])
 
 
 def run(text: str, path: str, execute: Execute) -> list[Ran]:
@@ -81,14 +81,14 @@ def _outputs(module: Module, execute: Execute) -> list[tuple[s.Item, list[str]]]
                     lines = shown(result.value, result.type).splitlines()
             except Diagnostic as e:
                 lines = [f"{e.code}: {e.message}"]
-            except (ArithmeticError, LookupError, ValueError, AssertionError, RecursionError, TypeError) as e:
+            except (ArithmeticError, LookupError, ValueError, AssertionError, RecursionError) as e:
                 lines = [f"{type(e).__name__}: {_first_line(e)}"]
         found.append((top.syntax, [*printed.getvalue().splitlines(), *lines]))
     return found
 
 
 def _first_line(e: BaseException) -> str:
-    return str(getattr(e, "message", e)).partition("\n")[0]
+    return re.sub(r"^\S+:\d+: ", "", str(getattr(e, "message", e)).partition("\n")[0])
 
 
 def _expected(tree: s.Module) -> dict[int, tuple[str, ...]]:

@@ -490,10 +490,11 @@ Item = Definition | Statement
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Module:
-    """A file: its items in order; `parenthesised` holds the expressions that the author put in parentheses of their own."""
+    """A file: its items in order; the expressions that stood in parentheses of their own; names of what could not be read."""
 
     path: str
     text: str
     items: tuple[Item, ...]
     comments: tuple[Comment, ...] = ()
     parenthesised: frozenset[Expression] = field(default=frozenset(), repr=False)
+    broken: frozenset[str] = frozenset()

@@ -7,7 +7,7 @@ from typing import Any
 
 from .syntax import Module, Node
 
-_IGNORED = frozenset(("span", "name_span", "op_span", "module_span", "text", "path", "comments", "parenthesised"))
+_IGNORED = frozenset(("span", "name_span", "op_span", "module_span", "text", "path", "comments", "parenthesised", "broken"))
 
 
 def same(a: Any, b: Any) -> bool:

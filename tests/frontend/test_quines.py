@@ -1,0 +1,36 @@
+"""Files that hold their own output: the language by example, in quines/ and in examples/lms/."""
+
+from pathlib import Path
+
+import pytest
+
+from lms.files import execute
+from lms.frontend import quines
+
+HERE = Path(__file__).parent
+FILES = [*sorted((HERE / "quines").glob("*.lms")), *sorted((HERE.parents[1] / "examples" / "lms").glob("*.lms"))]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_gives_what_it_says(path: Path) -> None:
+    wrong = quines.check(path.read_text(encoding="utf-8"), str(path), execute)
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_a_wrong_line_is_found_and_mended() -> None:
+    text = "let a = 1\na + 1\n//> 3\nprint(\"x\") // and more\n// a comment\n//> y\na\n"
+    wrong = quines.check(text, "wrong.lms", execute)
+    assert [(r.expected, r.found) for r in wrong] == [(("3",), ("2",)), (("y",), ("x",)), ((), ("1",))]
+    mended = quines.update(text, "wrong.lms", execute)
+    assert mended == "let a = 1\na + 1\n//> 2\nprint(\"x\") // and more\n//> x\n// a comment\na\n//> 1\n"
+    assert not quines.check(mended, "wrong.lms", execute)
+    assert quines.update(mended, "wrong.lms", execute) == mended
+
+
+def test_a_file_that_expects_nothing_is_not_compared() -> None:
+    assert not quines.check("1 + 1\nprint(2)\n", "quiet.lms", execute)
+
+
+def test_backprop_is_short() -> None:
+    path = HERE.parents[1] / "examples" / "lms" / "backprop.lms"
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 60
