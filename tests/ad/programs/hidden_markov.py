@@ -4,7 +4,7 @@ import numpy as np
 
 import lms
 
-OBSERVED = [0, 2, 1, 1, 0, 2, 2, 1, 0, 0, 1]
+OBSERVED = np.array([0, 2, 1, 1, 0, 2, 2, 1, 0, 0, 1])
 
 
 def softmax(x):

@@ -17,7 +17,7 @@ def program(weights, discount, curvature):
     text = np.array([[kind(c), ord(c) - ord("0") if c.isdigit() else ord(c) % 8] for c in TEXT])
     state = START
     number, place, score, length = 0.0, 1.0, 0.0, 0
-    for k in range(len(text)):
+    for k in lms.range(len(text)):
         what, value = text[k]
         if state == NUMBER or state == FRACTION:
             if what == 0:
