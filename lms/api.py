@@ -37,6 +37,7 @@ R = TypeVar("R")
 
 MANY = 33  # specialisations on one parameter after which we say so
 OFTEN = 9  # changes of captured values
+RENEWALS = 4  # of the native ways, for captured arrays that are replaced: each keeps what it knew
 
 _NEVER = os.environ.get("LMS_STAGE") == "0"
 _unstaged: ContextVar[bool] = ContextVar("lms_unstaged", default=False)
@@ -76,6 +77,8 @@ class Staged(NativeCallable, Generic[P, R]):
         self._counted: dict[str, dict[Any, None]] = {}
         self._changes = 0
         self._lock = threading.RLock()
+        self._guarded: list[tuple[Any, Any]] = []  # what the native ways depend on, and the objects they know
+        self._renewals = 0
         self._ways: dict[Specialization, tuple[CompiledFunction | Front | None, ...]] = {}
         self._known_calls = KnownCalls()
 
@@ -90,7 +93,7 @@ class Staged(NativeCallable, Generic[P, R]):
         try:
             if runs_plainly():
                 return self.plainly(args, kwargs)  # type: ignore[no-any-return]  # the function's own result
-            if not kwargs and (known := self._known_calls.get(args)) is not None:
+            if not kwargs and not self._stale() and (known := self._known_calls.get(args)) is not None:
                 return known(args)  # type: ignore[no-any-return]  # the function's own result
             return self._outside(args, kwargs)  # type: ignore[no-any-return]  # the function's own result
         except LmsError as e:
@@ -158,6 +161,9 @@ class Staged(NativeCallable, Generic[P, R]):
         float) also by a front.
         """
         with self._lock:
+            if self._stale():
+                self._ways, self._guarded = {}, []
+                self._renewals += 1
             ways = self._ways.get(s, ())
             if len(ways) == 2 or not fronts.native(s):
                 return
@@ -168,9 +174,15 @@ class Staged(NativeCallable, Generic[P, R]):
                 del self._ways[next(iter(self._ways))]
             self._ways[s] = ways
             known = [way for its in self._ways.values() for way in its if way is not None]
-            guards = {(id(d.place), d.name): (d.place, d.name, d.held) for each in self._ways for d in each.traced.dependencies}
+            found = {(id(d.place), d.name): d for each in self._ways for d in each.traced.dependencies}
+            self._guarded = [(d, d.now()) for d in found.values()]
             enter(self, [way.entry for way in known if not isinstance(way, Front)],
-                  [way for way in known if isinstance(way, Front)], [way.keepalive for way in known], list(guards.values()))
+                  [way for way in known if isinstance(way, Front)], [way.keepalive for way in known],
+                  [(d.place, d.name, held) for d, held in self._guarded])
+
+    def _stale(self) -> bool:
+        """Whether a variable holds another object than the native ways know, such as a new array of data."""
+        return self._renewals < RENEWALS and any(d.now() is not held for d, held in self._guarded)
 
     def _count(self, bound: Bound) -> None:
         """Warn once for a parameter that keeps changing."""

@@ -51,12 +51,12 @@ class Dependency:
     @property
     def fast(self) -> bool:
         """Whether holding the same object is enough: a function, module, class, number or string."""
-        return _constant(self.held) or isinstance(self.held, int | float | complex | str | bytes | None)
+        return is_constant(self.held) or isinstance(self.held, int | float | complex | str | bytes | None)
 
     def holds(self) -> bool:
         """Whether it still holds what it held, as far as the program depends on it."""
         new = self.now()
-        if new is self.held and _constant(new):
+        if new is self.held and is_constant(new):
             return True
         if isinstance(self.looks, tuple) and self.looks[0] == "alias":
             return new is self.looks[1].now()  # two variables of one array are one input
@@ -65,7 +65,7 @@ class Dependency:
         return _matches(self.looks, new) if self.looks is not None else _identical(self.held, new)
 
 
-def _constant(x: Any) -> bool:
+def is_constant(x: Any) -> bool:
     """Whether an object means the same as long as it is the same: functions, modules, classes, staged functions."""
     return isinstance(x, _CONSTANT) or getattr(type(x), "__lms_staged__", False) is True
 

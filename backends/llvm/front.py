@@ -57,7 +57,8 @@ NOTHING = object()
 class Front:
     """One kind of call: the parameters' names, patterns and defaults (`NOTHING` for none), the result, the entry behind.
 
-    `results` is how many leaves the entry gives: it returns one by itself, several as a tuple.
+    `results` is how many leaves the entry gives: it returns one by itself, several as a tuple. `world` is what every call finds
+    outside: further patterns, and the objects that must match them, whose leaves come after those of the arguments.
     """
 
     names: tuple[str, ...]
@@ -67,6 +68,7 @@ class Front:
     results: int
     entry: int
     keepalive: object
+    world: tuple[tuple[Pattern, Any], ...] = ()
 
 
 def fits(pattern: Pattern) -> bool:
@@ -116,14 +118,17 @@ class _Table:
     def _row(self, front: Front) -> Iterator[int]:
         refuse = _Refuse()
         set_entries(refuse, [front.entry], [front.keepalive], choosy=Choosy.SIZES)
-        yield self._words([word for pattern in front.patterns for word in self._pattern(pattern)] or [0])
+        outside = [pattern for pattern, _ in front.world]
+        objects = (*front.defaults, *(x for _, x in front.world))
+        yield self._words([word for pattern in (*front.patterns, *outside) for word in self._pattern(pattern)] or [0])
         yield 0 if isinstance(front.result, Leaf) else self._words(self._pattern(front.result))
         yield front.entry
-        yield len(front.names)
-        yield self._words([self._name(name) for name in front.names] or [0])
-        yield self._words([0 if d is NOTHING else self._object(d) for d in front.defaults] or [0])
+        yield len(front.names) + len(outside)
+        yield self._words([*map(self._name, front.names), *(self._name("\0") for _ in outside)] or [0])
+        yield self._words([0 if d is NOTHING else self._object(d) for d in objects] or [0])
         yield front.results
         yield self._object(refuse)
+        yield len(front.names)
 
     def _pattern(self, p: Pattern) -> list[int]:
         if isinstance(p, Leaf):

@@ -69,7 +69,9 @@ arity:
   %defaults.p = getelementptr i64, ptr %row, i64 5
   %defaults = load ptr, ptr %defaults.p
   %all = add i64 %n, %m
-  %many = icmp sgt i64 %all, %params
+  %own.p = getelementptr i64, ptr %row, i64 8
+  %own = load i64, ptr %own.p
+  %many = icmp sgt i64 %all, %own
   br i1 %many, label %miss, label %position
 position:
   %k = phi i64 [0, %arity], [%k2, %positioned]
@@ -98,7 +100,7 @@ search:
   br label %compare
 compare:
   %c = phi i64 [%n, %search], [%c2, %different]
-  %within = icmp slt i64 %c, %params
+  %within = icmp slt i64 %c, %own
   br i1 %within, label %named, label %miss
 named:
   %name.p = getelementptr ptr, ptr %names, i64 %c
@@ -145,7 +147,7 @@ undo:
   call void @forget(ptr %leaves, ptr %stop.u)
   br label %miss
 miss:
-  %row2 = getelementptr i64, ptr %row, i64 8
+  %row2 = getelementptr i64, ptr %row, i64 9
   br label %front
 
 call:

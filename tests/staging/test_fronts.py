@@ -158,6 +158,57 @@ def test_what_the_program_read_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
     assert scaled(p)[0].tolist() == [2.0, 2.0]
 
 
+DATA = np.arange(3.0)
+WEIGHTS: list[float] = [1, 2.5]
+DEPTHS = (("a", 2), ("b", True))
+
+
+def test_what_the_program_captures_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Captured arrays are inputs, by reference; captured lists and tuples are looked into at every call."""
+    @lms.stage
+    def total(p):
+        out = p["x"] * DATA
+        for w in WEIGHTS:
+            out = out * w
+        return (out + len(DEPTHS) + DEPTHS[0][1]).sum()
+
+    def expected() -> float:
+        return float((2.0 * DATA * np.prod(WEIGHTS) + 4).sum())
+
+    def agrees() -> None:
+        assert total({"x": 2.0}) == expected()
+        with natively():
+            assert total({"x": 2.0}) == total(p={"x": 2.0}) == expected()
+
+    monkeypatch.setitem(globals(), "DATA", DATA.copy())
+    monkeypatch.setitem(globals(), "WEIGHTS", [1, 2.5])
+    agrees()
+    DATA[1] = 7.0
+    agrees()
+    for size in (5, 4, 3):
+        monkeypatch.setitem(globals(), "DATA", np.arange(float(size)))
+        agrees()
+    for change in (lambda: WEIGHTS.append(0.5), lambda: WEIGHTS.__setitem__(0, 3), WEIGHTS.pop, WEIGHTS.reverse):
+        change()
+        agrees()
+    monkeypatch.setitem(globals(), "WEIGHTS", (2, 2.5))
+    agrees()
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        total({"x": 2.0}, DATA)
+
+
+def test_a_captured_array_that_is_replaced_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    @lms.stage
+    def total(x):
+        return x * DATA.sum()
+
+    for k in range(12):
+        monkeypatch.setitem(globals(), "DATA", np.ones(k + 2))
+        assert [total(2.0) for _ in range(3)] == [2.0 * (k + 2)] * 3
+    monkeypatch.setitem(globals(), "DATA", np.ones(3, np.float32))
+    assert total(2.0) == 6.0
+
+
 def test_methods_and_many_kinds_of_call() -> None:
     class Model:
         @lms.stage
