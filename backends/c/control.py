@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lms.core import primitives as p
 from lms.core.ir import Block, Node, Value, free_values
@@ -53,7 +54,7 @@ def _otherwise(w: FunctionWriter, lines: list[Line]) -> None:
         w.lines += lines
         return
     w.lines.append(Line(f"{margin}else {lines[0].text.strip()}", "", lines[0].span))
-    w.lines += [Line(line.text.removeprefix("    "), line.sets, line.span) for line in lines[1:-1]]
+    w.lines += [replace(line, text=line.text.removeprefix("    ")) for line in lines[1:-1]]
 
 
 def _choice(w: FunctionWriter, node: Node, c: Expr) -> Expr | None:

@@ -55,11 +55,20 @@ def rule(*ops: Primitive) -> Callable[[Rule], Rule]:
 
 @dataclass(slots=True)
 class Line:
-    """A line of C: what it says, the variable it sets and does nothing else, and where in the user's source it comes from."""
+    """A line of C: what it says, where in the user's source it comes from; the variable it sets (or declares), if that is all."""
 
     text: str
     sets: str = ""
     span: Span | None = None
+    declares: bool = False
+    _words: tuple[str, ...] | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The names in it."""
+        if self._words is None:
+            self._words = tuple(set(re.findall(r"[A-Za-z_]\w*", self.text)))
+        return self._words
 
 
 class FunctionWriter:
@@ -112,13 +121,16 @@ class FunctionWriter:
         self.depth += 1
         try:
             yield self.lines
+            self.lines[:] = without_idle(self.lines)
         finally:
             self.depth -= 1
             self.scopes.pop()
             self.lines, self.tried, self.pending, self.span = saved
 
     def write(self, text: str, sets: str = "") -> None:
-        self.lines.append(Line("    " * self.depth + text, sets, self.span))
+        """A line that does something; what sets a variable can go where nobody reads it."""
+        declares = bool(sets) and not text.startswith((f"{sets} =", f"{sets} +", f"{sets} -", f"{sets} *", f"{sets} /"))
+        self.lines.append(Line("    " * self.depth + text, sets, self.span, declares))
 
     def close(self) -> None:
         """The end of a block."""
@@ -446,23 +458,20 @@ def _renamed(x: Expr, name: str, new: str) -> Expr:
 
 
 def without_idle(lines: list[Line]) -> list[Line]:
-    """The lines without variables that are set and never read."""
-    words = [Counter(re.findall(r"[A-Za-z_]\w*", line.text)) for line in lines]
-    reads: Counter[str] = Counter()
-    setting: dict[str, list[int]] = {}
-    for k, line in enumerate(lines):
-        if line.sets:
-            setting.setdefault(line.sets, []).append(k)
-        reads.update({w: n for w, n in words[k].items() if w != line.sets})
-    gone: set[int] = set()
-    idle = [name for name in setting if not reads[name]]
-    while idle:
-        name = idle.pop()
-        for k in setting.pop(name, ()):
-            gone.add(k)
-            for w, n in words[k].items():
-                if w != name:
-                    reads[w] -= n
-                    if not reads[w] and w in setting:
-                        idle.append(w)
-    return [line for k, line in enumerate(lines) if k not in gone]
+    """The lines of a block without the variables that it declares and nobody reads."""
+    while True:
+        reads: Counter[str] = Counter()
+        gone: set[int] = set()
+        setting: dict[str, list[int]] = {}
+        for k in range(len(lines) - 1, -1, -1):  # a name may have meant another variable in a block before
+            line = lines[k]
+            if line.sets:
+                setting.setdefault(line.sets, []).append(k)
+                if line.declares and not reads[line.sets]:
+                    gone.update(setting.pop(line.sets))
+            for word in line.words:
+                if word != line.sets:
+                    reads[word] += 1
+        if not gone:
+            return lines
+        lines = [line for k, line in enumerate(lines) if k not in gone]

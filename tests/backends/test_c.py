@@ -21,7 +21,7 @@ from lms.core.ir import Program
 from lms.passes.base import run
 from lms.passes.clone import clone
 from tests.passes.generate import Generator
-from tests.support.c import LEFT, Batch, needs_compiler, sanitized, sanitized_environment
+from tests.support.c import LEFT, Batch, needs_compiler, sanitized, sanitized_environment, shared_folder
 from tests.support.programs import SAMPLES, Sample, check, same
 from tests.support.rows import Row, rows
 
@@ -45,7 +45,7 @@ def row_list() -> list[Row]:
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
     """All programs of this file, in this order."""
-    made = Batch(tmp_path_factory.getbasetemp())
+    made = Batch(shared_folder(tmp_path_factory))
     for sample in SAMPLES:
         made.add(pipeline.optimize(sample.program()))
         made.add(lowered(sample.program()))

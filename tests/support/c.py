@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -45,17 +46,34 @@ class Batch:
         self.folder = folder
         self.programs: list[Program] = []
         self._called: list[c.Called] = []
+        self._failure: Exception | None = None
 
     def add(self, program: Program) -> int:
         self.programs.append(program)
         return len(self.programs) - 1
 
     def __getitem__(self, k: int) -> c.Called:
+        if self._failure is not None:
+            raise self._failure
         if not self._called:
-            self._called = c.compile_all(self.programs, flags=flags(), folder=self.folder)
+            self._failure = RuntimeError("the compiler has refused these programs before")
+            with open(self.folder / "lock", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # another process may want the same
+                self._called = c.compile_all(self.programs, flags=flags(), folder=self.folder)
+            self._failure = None
             for called in self._called:
                 called.context = _watched
         return self._called[k]
+
+    def of(self, program: Program, **options: Any) -> c.Called:
+        """The compiled form of a program that was added: what `c.compile` may be replaced by."""
+        return self[next(k for k, each in enumerate(self.programs) if each is program)]
+
+
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """A folder for all processes of this run of the tests."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 class _watched(c.Context):  # noqa: N801  # it is called
