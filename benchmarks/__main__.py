@@ -8,8 +8,8 @@ import sys
 
 from .peers import one_thread
 
-SUBJECTS = ("calls", "scalar_loop", "logsumexp", "elementwise", "lotka_volterra", "unrolled", "corpus", "jacobian", "cold_start",
-            "gradients")
+SUBJECTS = ("calls", "scalar_loop", "logsumexp", "elementwise", "lotka_volterra", "unrolled", "c_gradient", "corpus",
+            "jacobian", "cold_start", "gradients")
 
 
 def main() -> int:

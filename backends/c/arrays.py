@@ -34,6 +34,9 @@ def _empty(w: FunctionWriter, node: Node) -> None:
     assert isinstance(t, ArrayType)
     given = w.take(node.operands)
     dims = tuple(number(d) if isinstance(d, int) else _size(w, x) for d, x in zip(t.dims, given, strict=True))
+    if v in w.signature.into:
+        w.env[v] = Array(w.place_of(v), dims, None, "NULL")
+        return
     name = w.name(v.name, "a")
     if v in w.ownership.on_stack:
         count = max(static_bytes(t) or 0, 1) * 8 // t.dtype.bits if isinstance(t.dtype, Scalar) else 1

@@ -163,7 +163,10 @@ def _steady(x: Expr) -> bool:
 
 def _head(w: FunctionWriter, i: str, start: Expr, stop: Expr, by: int) -> str:
     """The head of a counted loop whose counter never goes beyond 64 bits."""
-    compare = infix("<" if by > 0 else ">", COMPARE, variable(i), stop).text
+    if by < 0 and stop.constant is not None and stop.constant < 2**62:
+        compare = f"{i} >= {stop.constant + 1}"
+    else:
+        compare = infix("<" if by > 0 else ">", COMPARE, variable(i), stop).text
     if by in (1, -1):
         return f"for (int64_t {i} = {start.text}; {compare}; {i}{'++' if by > 0 else '--'}) {{"
     beyond = stop.range[1] + by > 2**63 - 1 if by > 0 else stop.range[0] + by < -(2**63)

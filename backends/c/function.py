@@ -24,6 +24,7 @@ from .expressions import SIZES, Expr, number, plus, range_of, times, variable
 from .names import quoted, size_name, unique
 from .signature import Module, Signature, told_by
 
+_STRING = re.compile(r'"(?:\\.|[^"\\])*"')
 LONGEST = 90  # an expression longer than this gets a name
 
 
@@ -65,9 +66,9 @@ class Line:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The names in it."""
+        """The names in it, outside of string literals."""
         if self._words is None:
-            self._words = tuple(set(re.findall(r"[A-Za-z_]\w*", self.text)))
+            self._words = tuple(set(re.findall(r"[A-Za-z_]\w*", _STRING.sub("", self.text))))
         return self._words
 
 
@@ -346,7 +347,7 @@ class FunctionWriter:
     def node(self, node: Node) -> None:
         write = RULES.get(node.op)
         if write is None:
-            raise LmsError(f"{node.op.name} cannot be written in C", node.span)
+            raise LmsError(f"`{node.op.name}` has no counterpart in C", node.span)
         self.span = node.span or self.span
         write(self, node)
 
@@ -367,7 +368,7 @@ class FunctionWriter:
         self.block(body)
         self._return()
         lines = without_idle(self.lines)
-        words = {w for line in lines for w in re.findall(r"\w+", line.text)}
+        words = {w for line in lines for w in line.words}
         unused = [Line(f"    (void){name};") for name in self._params if name not in words]
         return [Line(f"{head} {{"), *unused, *lines, Line("}")]
 
@@ -417,13 +418,20 @@ class FunctionWriter:
             return text
         return self.typed(v.type, name)
 
+    def place_of(self, v: Value) -> str:
+        """Where the caller wants a result that is made in its memory."""
+        return self._outs[self.function.body.results.index(v)]
+
     def _out(self, k: int, v: Value) -> list[str]:
         """Where a result goes: for an array its pointer, its owner, and what the caller cannot know."""
         many = len(self.function.body.results) > 1
-        out = self.name(f"{'result' if self.signature.public else 'out'}{k if many else ''}")
+        hint = "result" if self.signature.public or v in self.signature.into else "out"
+        out = self.name(f"{hint}{k if many else ''}")
         self._outs.append(out)
         if not isinstance(v.type, ArrayType):
             return [self.typed(v.type, f"*{out}")]
+        if v in self.signature.into:
+            return [self.typed(v.type, f"restrict {out}")]
         texts = [self.typed(v.type, f"*{out}"), f"void **{out}_owner"]
         texts += [f"int64_t *{out}_size{j}" for j, d in enumerate(v.type.dims) if not isinstance(d, int)]
         texts += [f"int64_t *{out}_stride{j}" for j in range(v.type.rank) if v.type.layout == "S"]
@@ -435,6 +443,8 @@ class FunctionWriter:
             self.write(f"return {self.one(results[0]).text};")
             return
         for v, out in zip(results, self._outs, strict=True):
+            if v in where.into:
+                continue
             found = self.coerce(self.get(v), v.type)
             if isinstance(found, Expr):
                 self.write(f"*{out} = {found.text};")

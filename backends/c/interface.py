@@ -17,7 +17,7 @@ from lms.core.types import ArrayType, Dim, Scalar, Size, SumType, Type, symbol
 
 from .function import Line
 from .names import RESERVED, comment, size_name, spelled, unique
-from .signature import Module, Signature
+from .signature import Module, Signature, known_outside
 
 
 class Way(Enum):
@@ -81,14 +81,15 @@ def interface(signature: Signature, name: str) -> Interface:
     names = [fresh(v.name, "x") for v in params]
     sizes = {s: fresh(size_name(symbol(s)), "n") for s in symbols}
     many = len(function.body.results) > 1
-    results = tuple(Result(fresh(f"result{k if many else ''}", "result"), v.type, _way(signature, v, symbols))
+    results = tuple(Result(fresh(f"result{k if many else ''}", "result"), v.type, _way(signature, v))
                     for k, v in enumerate(function.body.results))
     faces = tuple((n, v.type, k in function.mut) for k, (n, v) in enumerate(zip(names, params, strict=True)))
-    return Interface(name, signature.context or any(r.way in (Way.HANDLE, Way.RECORD, Way.BUFFER) for r in results), sizes, faces,
-                     results, function.doc)
+    copies = any(r.way in (Way.HANDLE, Way.RECORD) or r.way is Way.BUFFER and v not in signature.into
+                 for r, v in zip(results, function.body.results, strict=True))
+    return Interface(name, signature.context or copies, sizes, faces, results, function.doc)
 
 
-def _way(signature: Signature, v: Value, symbols: dict[str, None]) -> Way:
+def _way(signature: Signature, v: Value) -> Way:
     if isinstance(v.type, SumType):
         return Way.RECORD
     if not isinstance(v.type, ArrayType):
@@ -96,8 +97,7 @@ def _way(signature: Signature, v: Value, symbols: dict[str, None]) -> Way:
     params = signature.function.body.params
     if v in params and params.index(v) in signature.function.mut:
         return Way.ARGUMENT
-    known = all(isinstance(d, int) or all(s in symbols for s in d.symbols) for d in v.type.dims)
-    return Way.BUFFER if known and isinstance(v.type.dtype, Scalar) else Way.HANDLE
+    return Way.BUFFER if known_outside(v.type, params) else Way.HANDLE
 
 
 def handle(t: ArrayType) -> str:
@@ -256,7 +256,7 @@ class _Wrapper:
 
     def _receive(self, r: Result, v: Value) -> list[str]:
         """Where the body puts a result: names of variables, or `*` and a pointer of the caller's."""
-        if not isinstance(r.type, ArrayType):
+        if not isinstance(r.type, ArrayType) or v in self.signature.into:
             return ["*" + r.name]
         data = self.name("data")
         owner = self.name("owner")
@@ -276,7 +276,7 @@ class _Wrapper:
     def _give(self, r: Result, place: list[str]) -> list[str]:
         """Hand a result over."""
         t = r.type
-        if not isinstance(t, ArrayType):
+        if not isinstance(t, ArrayType) or len(place) == 1:
             return []
         data, owner, *rest = place
         dims = [str(d) if isinstance(d, int) else rest.pop(0) for d in t.dims]

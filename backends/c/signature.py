@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lms.core import primitives as p
 from lms.core.effects import Effects
-from lms.core.ir import Function, Program, sum_types, walk
+from lms.core.ir import Function, Program, Value, sum_types, walk
 from lms.core.types import ArrayType, Dim, Scalar, Size, SumType, Type, symbol
 
 from ..cycles import cycles
@@ -67,7 +67,8 @@ class Signature:
     """A function in C.
 
     `fails`: it gives a status. `context`: it takes one. `direct`: it returns its only result. `sizes` are the dimensions it takes
-    as parameters, before all others; `owners` the array parameters that come with what keeps them alive.
+    as parameters, before all others; `owners` the array parameters that come with what keeps them alive; `into` the results
+    that are made in the caller's memory.
     """
 
     def __init__(self, unit: Unit, function: Function, module: Module) -> None:
@@ -76,6 +77,7 @@ class Signature:
         self.entry = function.name == unit.program.entry
         self.public = False
         self.allocates = False  # whether a call of it, an entry, takes memory
+        self.into = _into(function, unit.borrowing) if self.entry and not self.recursive else frozenset[Value]()
         self.fails = self.recursive or self._fails()
         self.context = self.fails or self._counts()
         kept = escaping_arrays(function, unit.borrowing) if not self.entry or self.recursive else set()
@@ -117,14 +119,14 @@ class Signature:
                 return True
             if n.op in (p.control.check, p.record.construct, p.array.argsort_into):
                 return True
-            if n.op is p.array.empty and n.result not in plan.on_stack:
+            if n.op is p.array.empty and n.result not in plan.on_stack and n.result not in self.into:
                 return True
         return False
 
     def _counts(self) -> bool:
         """Whether it counts references: then it may free memory."""
         plan = Ownership(self.function, self.recursive, self.unit.borrowing)
-        return any(any(each.values()) for each in plan.releases.values())
+        return any(v not in self.into for each in plan.releases.values() for values in each.values() for v in values)
 
 
 class Module:
@@ -174,6 +176,25 @@ def _sizes(types: Sequence[Type]) -> list[Size]:
     told = {d.symbols[0] for d in alone}
     rest = dict.fromkeys(d for d in dims if d not in alone and not told_by(d, told))
     return [*alone, *rest]
+
+
+def known_outside(t: ArrayType, params: Sequence[Value]) -> bool:
+    """Whether a caller knows the sizes of a result: they follow from the arguments'."""
+    symbols = {s for v in params if isinstance(v.type, ArrayType) for d in v.type.dims if isinstance(d, Dim) for s in d.symbols}
+    return isinstance(t.dtype, Scalar) and all(isinstance(d, int) or symbols.issuperset(d.symbols) for d in t.dims)
+
+
+def _into(function: Function, borrowing: Borrowing) -> frozenset[Value]:
+    """The results that can be made where the caller wants them: made once, at the top, and handed to nothing that keeps them."""
+    body = function.body
+    results, body.results = body.results, ()
+    try:
+        kept = escaping_arrays(function, borrowing)
+    finally:
+        body.results = results
+    made = {node.result for node in body.nodes if node.op is p.array.empty}
+    return frozenset(v for v in results if v in made and v not in kept and results.count(v) == 1
+                     and isinstance(v.type, ArrayType) and known_outside(v.type, body.params))
 
 
 def told_by(d: Dim, symbols: set[str]) -> bool:
