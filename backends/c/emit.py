@@ -148,7 +148,7 @@ class File:
             shown = here or shown
             out += wrapped(line.text)
         if implied is not None:
-            out.append(f"#line {at + len(out) + 3} {quoted(self.faces[0].name + '.c')}")
+            out.append(f"#line {at + len(out) + 2} {quoted(self.faces[0].name + '.c')}")
         return out
 
     def header(self) -> str:

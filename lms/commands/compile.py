@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from lms.emit import BINARY, FORMS, emit
+
 from .console import Commands, UsageError, add
 from .files import write
 from .targets import function, statics
-
-EMIT = ("ir", "python", "llvm", "asm", "dot", "svg", "html")
 
 
 def register(commands: Commands) -> None:
@@ -18,9 +18,10 @@ def register(commands: Commands) -> None:
 lms compile power.py:power n=5
 lms compile power.py:power n=5 --emit python
 lms compile power.py:power n=5 --grad --emit llvm -o dpower.ll
+lms compile power.py:power n=5 --emit c --main -o power.c
 """)
     _target(parser)
-    parser.add_argument("--emit", choices=EMIT, default="ir", help="default: ir")
+    _form(parser, "ir")
     parser.add_argument("--grad", action="store_true", help="take the gradient first")
 
     parser = add(commands, "ir", ir, "show the program a function is staged to, or what a pass makes of it", """
@@ -38,7 +39,7 @@ lms grad model.py:loss --wrt weights
 """)
     _target(parser)
     parser.add_argument("--wrt", metavar="NAME", action="append", help="by which parameter; the first, if none is named")
-    parser.add_argument("--emit", choices=EMIT, default="python", help="default: python")
+    _form(parser, "python")
 
     parser = add(commands, "graph", graph, "draw a function: its program as a graph", """
 lms graph power.py:power n=5                # for graphviz, to standard output
@@ -54,8 +55,14 @@ def _target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, help="default: standard output")
 
 
+def _form(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("--emit", choices=FORMS, default=default, help=f"default: {default}; obj and shared take a C compiler")
+    parser.add_argument("--main", action="store_true", help="add a main program to C: it reads numbers and .npy files")
+    parser.add_argument("--lines", action="store_true", help="in C, #line directives for debuggers")
+
+
 def compile_(options: argparse.Namespace) -> None:
-    _write(_emitted(_staged(options, gradient=options.grad), options.emit), options.output)
+    _emit(_staged(options, gradient=options.grad), options)
 
 
 def ir(options: argparse.Namespace) -> None:
@@ -64,7 +71,7 @@ def ir(options: argparse.Namespace) -> None:
 
 
 def grad(options: argparse.Namespace) -> None:
-    _write(_emitted(_staged(options, gradient=True, wrt=options.wrt), options.emit), options.output)
+    _emit(_staged(options, gradient=True, wrt=options.wrt), options)
 
 
 def graph(options: argparse.Namespace) -> None:
@@ -72,7 +79,7 @@ def graph(options: argparse.Namespace) -> None:
     suffix = options.output.suffix if options.output else ".dot"
     if suffix not in forms:
         raise UsageError(f"a graph is written to .dot, .svg or .html, not to {suffix or 'a file without suffix'}")
-    _write(_emitted(_staged(options), forms[suffix]), options.output)
+    _write(emit([_staged(options)], forms[suffix]), options.output)
 
 
 def _staged(options: argparse.Namespace, *, gradient: bool = False, wrt: list[str] | None = None) -> Any:
@@ -88,9 +95,10 @@ def _staged(options: argparse.Namespace, *, gradient: bool = False, wrt: list[st
     return staged.specialize(**statics(options.statics))
 
 
-def _emitted(specialization: Any, form: str) -> str:
-    text: str = specialization.graph(form) if form in ("dot", "svg", "html") else getattr(specialization, form)
-    return text
+def _emit(specialization: Any, options: argparse.Namespace) -> None:
+    if options.emit in BINARY and options.output is None:
+        raise UsageError(f"--emit {options.emit} makes a file: name it with -o")
+    _write(emit([specialization], options.emit, main=options.main, lines=options.lines), options.output)
 
 
 def _after(specialization: Any, name: str) -> str:
@@ -112,8 +120,9 @@ def _after(specialization: Any, name: str) -> str:
     return "\n".join(shown)
 
 
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        print(text, end="" if text.endswith("\n") else "\n")
+def _write(made: str | bytes, output: Path | None) -> None:
+    if isinstance(made, bytes) or output is not None:
+        assert output is not None
+        write(output, made)
     else:
-        write(output, text)
+        print(made, end="" if made.endswith("\n") else "\n")

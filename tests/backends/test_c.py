@@ -45,7 +45,8 @@ def needs_lapack(row: Row) -> bool:
 def row_list() -> list[Row]:
     """Rows: of elementwise operations those on scalars; none whose results hold what was never written."""
     arrays = [row for row in rows() if not row.op.elementwise or not isinstance(row.args[0], np.ndarray)]
-    return [row for row in arrays if row.op.name not in ("py_call", "empty") and not needs_lapack(row) and not (row.op.name == "grow" and row.args[1] > 2)]
+    return [row for row in arrays if row.op.name not in ("py_call", "empty") and not needs_lapack(row)
+            and not (row.op.name == "grow" and row.args[1] > 2)]
 
 
 @pytest.fixture(scope="module")

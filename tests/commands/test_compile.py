@@ -13,7 +13,8 @@ POWER = str(Path(__file__).parents[2] / "examples" / "power.py")
 
 
 @pytest.mark.parametrize(("emit", "expected"), [("python", "def power(b):"), ("ir", "entry def power"), ("llvm", "define"),
-                                                ("asm", ".text"), ("dot", "digraph"), ("html", "<!doctype html>")])
+                                                ("asm", ".text"), ("dot", "digraph"), ("html", "<!doctype html>"),
+                                                ("c", "double power(double b) {"), ("h", "double power(double b);")])
 def test_compile(emit: str, expected: str, capsys: Captured) -> None:
     assert main(["compile", f"{POWER}:power", "n=5", "--emit", emit]) == 0
     assert expected.lower() in capsys.readouterr().out.lower()
@@ -24,6 +25,11 @@ def test_compile_a_gradient_into_a_file(tmp_path: Path, capsys: Captured) -> Non
     assert main(["compile", f"{POWER}:power", "n=3", "--grad", "--emit", "python", "-o", str(out)]) == 0
     assert capsys.readouterr().out == ""
     compile(out.read_text(), str(out), "exec")
+
+
+def test_what_is_no_text_needs_a_file(capsys: Captured) -> None:
+    assert main(["compile", f"{POWER}:power", "n=3", "--emit", "shared"]) == 2
+    assert "--emit shared makes a file: name it with -o" in capsys.readouterr().err
 
 
 def test_ir_after_a_pass(capsys: Captured) -> None:
