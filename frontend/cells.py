@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from lms.core.builder import Builder, current, staging
 from lms.core.errors import Span
-from lms.staging import ops
+from lms.staging import functions, ops
 from lms.staging.rep import Rep
 
 from .diagnostics import Diagnostic
@@ -61,10 +61,6 @@ class Cell:
         self.value = value
 
 
-class Restart(BaseException):
-    """Something had to be made otherwise from the start: making the program begins again. Not the user's business."""
-
-
 class Variable:
     """A variable of the generated program. `node` made it; where a function inside another assigns to it, it lives in memory."""
 
@@ -93,7 +89,7 @@ class Variable:
                 raise Diagnostic("E0507", f"`{self.name}` is assigned in another function of the generated program", span,
                                  notes=(("it is made here", self.span),), fix="let the function give the new value as its result")
             BOXED.add(self.node)
-            raise Restart
+            raise functions.Restart
         self.replace(value)
 
     def replace(self, value: Any) -> None:

@@ -21,9 +21,9 @@ from . import compile as code
 from . import loops, specials  # noqa: F401  # they register the code they make
 from . import syntax as s
 from . import typed as t
-from .cells import Cell, Restart, Variable
+from .cells import Cell, Variable
 from .diagnostics import Diagnostic
-from .functions import ACTIVE, TopFunction, function_of, outward
+from .functions import TopFunction, function_of, outward
 from .machine import BOUNDARIES, give, halting, run
 from .matching import binder
 from .modules import Definition, Module, Top
@@ -106,7 +106,7 @@ class Evaluation:
         body.__name__ = body.__qualname__ = TOP
         signature = Signature(body)
         signature.span = node.span
-        traced = restarting(lambda: staging_functions.trace(body, signature, Bound()))
+        traced = staging_functions.trace(body, signature, Bound())
         if not _staged(kept[-1]) and not traced.program.main.body.nodes:
             return kept[-1]
         found = self.execute(traced)
@@ -120,16 +120,6 @@ def _top_done(frame: Any, value: Any) -> Any:
 
 
 BOUNDARIES[_top_done] = lambda frame: ("the file", frame[2])
-
-
-def restarting(make: Callable[[], Any]) -> Any:
-    """`make()`, again from the start where it found out that something must be made otherwise."""
-    while True:
-        ACTIVE.clear()
-        try:
-            return make()
-        except Restart:
-            continue
 
 
 def _staged(value: Any) -> bool:

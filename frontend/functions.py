@@ -9,8 +9,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from lms.ad import custom
+from lms.core.builder import Builder, current
 from lms.core.errors import LmsError, Span
 from lms.staging import functions as staging_functions
 from lms.staging.annotations import Annotation
@@ -18,7 +20,6 @@ from lms.staging.arguments import Signature
 from lms.staging.rep import Rep
 
 from . import typed as t
-from .cells import Restart
 from .compile import compile
 from .data import core_type
 from .diagnostics import Diagnostic
@@ -89,22 +90,24 @@ class TopFunction:
         key = self, tuple(value_key(args[i]) for i in self.now)
         if key in STAGED:
             return give(self.staged.call(args, span), k)
-        if key in ACTIVE:
+        unfolding = _UNFOLDING.setdefault(current(), set())
+        if key in unfolding:
             STAGED.add(key)
-            raise Restart
-        ACTIVE.add(key)
-        return self.code, args, (_left, k, key)
+            raise staging_functions.Restart
+        unfolding.add(key)
+        return self.code, args, (_left, k, unfolding, key)
 
     def __repr__(self) -> str:
         return f"<function {self.name}>"
 
 
-ACTIVE: set[Any] = set()  # calls that are being unfolded, by function and arguments of now
+# Calls that are being unfolded in a program that is made: a function, and its arguments of now.
+_UNFOLDING: WeakKeyDictionary[Builder, set[Any]] = WeakKeyDictionary()
 STAGED: set[Any] = set()  # those that were met inside themselves: functions of the generated program
 
 
 def _left(frame: Frame, value: Any) -> State:
-    ACTIVE.discard(frame[2])
+    frame[2].discard(frame[3])
     return give(value, frame[1])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,8 +92,18 @@ class _Entry:
 # ------------------------------------------------------------------------------------------- from outside
 
 
+class Restart(BaseException):
+    """What is being staged found out that it must be made otherwise from the start. Not the user's business."""
+
+
 def trace(function: Callable[..., Any], signature: Signature, bound: Bound) -> Traced:
     """Stage a call of `function` from outside: a program whose entry takes the staged leaves of the arguments."""
+    while True:
+        with suppress(Restart):
+            return _trace(function, signature, bound)
+
+
+def _trace(function: Callable[..., Any], signature: Signature, bound: Bound) -> Traced:
     program = Program()
     builder = Tracer(program)
     names = [identifier(path) for path in bound.paths]
