@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from lms.core.errors import LmsError
 from lms.core.version import VERSION
 
-from .commands import cache, check, compile, doctor, fmt, run
+from .commands import cache, check, compile, doctor, fmt, lsp, run
 from .commands.console import Failed, UsageError, say
 from .commands.files import silence_stdout
 
 GROUPS = (
     ("Programs", (run, check, fmt)),
     ("What a program becomes", (compile,)),
-    ("This machine", (cache, doctor)),
+    ("This machine", (cache, doctor, lsp)),
 )
 
 

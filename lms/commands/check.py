@@ -49,9 +49,9 @@ def check(options: argparse.Namespace) -> int:
 
 def mistakes(text: str, path: str) -> list[Diagnostic]:
     """Every mistake in a text, in the order of the source."""
-    from lms.frontend.parse import parse_partial
+    from lms.frontend.program import check_text
 
-    return parse_partial(text, path)[1]
+    return check_text(text, path)[1]
 
 
 def _record(each: Diagnostic) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from lms.emit import BINARY, FORMS, emit
 
 from .console import Commands, UsageError, add
 from .files import write
-from .targets import function, statics
+from .targets import functions, statics
 
 
 def register(commands: Commands) -> None:
@@ -18,7 +18,9 @@ def register(commands: Commands) -> None:
 lms compile power.py:power n=5
 lms compile power.py:power n=5 --emit python
 lms compile power.py:power n=5 --grad --emit llvm -o dpower.ll
-lms compile power.py:power n=5 --emit c --main -o power.c
+lms compile model.lms --emit c -o model.c           # all that the file exports
+lms compile model.lms:loss --emit c --main -o loss.c
+lms compile model.lms --emit shared -o model.so
 """)
     _target(parser)
     _form(parser, "ir")
@@ -26,6 +28,7 @@ lms compile power.py:power n=5 --emit c --main -o power.c
 
     parser = add(commands, "ir", ir, "show the program a function is staged to, or what a pass makes of it", """
 lms ir power.py:power n=5
+lms ir model.lms
 lms ir power.py:power n=5 --after lower
 lms ir power.py:power n=5 --after all
 """)
@@ -50,28 +53,32 @@ lms graph power.py:power n=5 -o power.svg   # by the program dot
 
 
 def _target(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("function", metavar="file.py:function")
+    parser.add_argument("function", metavar="TARGET", help="file.py:function, file.lms:function, or all that file.lms exports")
     parser.add_argument("statics", nargs="*", metavar="name=value", help="the values of static parameters")
     parser.add_argument("-o", "--output", type=Path, help="default: standard output")
 
 
 def _form(parser: argparse.ArgumentParser, default: str) -> None:
-    parser.add_argument("--emit", choices=FORMS, default=default, help=f"default: {default}; obj and shared take a C compiler")
+    parser.add_argument("--emit", choices=FORMS, default=default, metavar="FORM",
+                        help=f"{', '.join(FORMS)}; default: {default}; obj and shared take a C compiler")
     parser.add_argument("--main", action="store_true", help="add a main program to C: it reads numbers and .npy files")
     parser.add_argument("--lines", action="store_true", help="in C, #line directives for debuggers")
 
 
 def compile_(options: argparse.Namespace) -> None:
-    _emit(_staged(options, gradient=options.grad), options)
+    _emit(_staged(options, gradient=options.grad), options.emit, options.output, main=options.main, lines=options.lines)
 
 
 def ir(options: argparse.Namespace) -> None:
-    specialization = _staged(options)
-    _write(specialization.ir if options.after is None else _after(specialization, options.after), options.output)
+    found = _staged(options)
+    if options.after is None:
+        _emit(found, "ir", options.output)
+    else:
+        _write("\n".join(_after(each, options.after) for each in found), options.output)
 
 
 def grad(options: argparse.Namespace) -> None:
-    _emit(_staged(options, gradient=True, wrt=options.wrt), options)
+    _emit(_staged(options, gradient=True, wrt=options.wrt), options.emit, options.output, main=options.main, lines=options.lines)
 
 
 def graph(options: argparse.Namespace) -> None:
@@ -79,26 +86,32 @@ def graph(options: argparse.Namespace) -> None:
     suffix = options.output.suffix if options.output else ".dot"
     if suffix not in forms:
         raise UsageError(f"a graph is written to .dot, .svg or .html, not to {suffix or 'a file without suffix'}")
-    _write(emit([_staged(options)], forms[suffix]), options.output)
+    _emit(_staged(options), forms[suffix], options.output)
 
 
-def _staged(options: argparse.Namespace, *, gradient: bool = False, wrt: list[str] | None = None) -> Any:
-    """The function for the static values that were given, or its gradient."""
-    what = function(options.function)
+def _staged(options: argparse.Namespace, *, gradient: bool = False, wrt: list[str] | None = None) -> list[Any]:
+    """The functions for the static values that were given, or their gradients."""
     from lms.api import stage
     from lms.derivatives import grad
 
-    if gradient:
-        staged = grad(what, tuple(wrt) if wrt and len(wrt) > 1 else wrt[0] if wrt else 0)
-    else:
-        staged = what if hasattr(what, "specialize") else stage(what)
-    return staged.specialize(**statics(options.statics))
+    found = []
+    for what in functions(options.function):
+        if gradient:
+            staged = grad(what, tuple(wrt) if wrt and len(wrt) > 1 else wrt[0] if wrt else 0)
+        else:
+            staged = what if hasattr(what, "specialize") else stage(what)
+        found.append(staged.specialize(**statics(options.statics)))
+    return found
 
 
-def _emit(specialization: Any, options: argparse.Namespace) -> None:
-    if options.emit in BINARY and options.output is None:
-        raise UsageError(f"--emit {options.emit} makes a file: name it with -o")
-    _write(emit([specialization], options.emit, main=options.main, lines=options.lines), options.output)
+def _emit(found: list[Any], form: str, output: Path | None, *, main: bool = False, lines: bool = False) -> None:
+    if form in BINARY and output is None:
+        raise UsageError(f"--emit {form} makes a file: name it with -o")
+    if (main or lines) and form not in ("c", *BINARY):
+        raise UsageError(f"--{'main' if main else 'lines'} belongs to C, and --emit is {form}")
+    if form in ("dot", "svg", "html") and len(found) > 1:
+        raise UsageError("one graph is drawn at a time: name a function, file.lms:function")
+    _write(emit(found, form, main=main, lines=lines), output)
 
 
 def _after(specialization: Any, name: str) -> str:
@@ -120,9 +133,8 @@ def _after(specialization: Any, name: str) -> str:
     return "\n".join(shown)
 
 
-def _write(made: str | bytes, output: Path | None) -> None:
-    if isinstance(made, bytes) or output is not None:
-        assert output is not None
-        write(output, made)
-    else:
-        print(made, end="" if made.endswith("\n") else "\n")
+def _write(content: str | bytes, output: Path | None) -> None:
+    if output is not None:
+        write(output, content)
+    elif isinstance(content, str):
+        print(content, end="" if content.endswith("\n") else "\n")

@@ -14,7 +14,7 @@ from typing import Any
 from lms.core.errors import LmsError
 
 from .console import Failed, UsageError
-from .files import existing
+from .files import existing, read
 
 
 def split(what: str) -> tuple[Path, str]:
@@ -25,18 +25,36 @@ def split(what: str) -> tuple[Path, str]:
     return (Path(file), name) if colon and file else (Path(what), "")
 
 
-def function(what: str) -> Any:
-    """The staged function that `file.py:function` names."""
+def functions(what: str) -> list[Any]:
+    """The staged functions that `file.py:function`, `file.lms:function` or `file.lms` names."""
     path, name = split(what)
-    if not name:
-        raise UsageError(f"expected file.py:function, found {what!r}")
+    if not name and path.suffix != ".lms":
+        raise UsageError(f"expected file.py:function, file.lms:function or file.lms, found {what!r}")
     existing(path)
+    if path.suffix == ".lms":
+        return _of_lms(path, name)
     module = python_module(path)
     found = getattr(module, name, None)
     if not callable(found):
         known = [k for k, v in vars(module).items() if hasattr(v, "specialize")]
         raise UsageError(f"{path} has no function {name!r}; staged functions there: {', '.join(known) or 'none'}")
-    return found
+    return [found]
+
+
+def _of_lms(path: Path, name: str) -> list[Any]:
+    from lms.loading import load
+
+    read(path)  # says what is wrong with a file that is no text
+    module = load(path)
+    exports = ", ".join(module.__all__) or "nothing"
+    if not name:
+        if not module.__all__:
+            raise UsageError(f"{path} exports nothing: write `export` before a `def`, or name a function, {path}:function")
+        return [getattr(module, each) for each in module.__all__]
+    found = getattr(module, name, None)
+    if not hasattr(found, "specialize"):
+        raise UsageError(f"{path} has no function {name!r} that can be compiled alone; it exports {exports}")
+    return [found]
 
 
 def python_module(path: Path) -> Any:

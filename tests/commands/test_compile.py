@@ -67,10 +67,66 @@ def test_a_graph_needs_a_suffix_it_knows(tmp_path: Path, capsys: Captured) -> No
 
 @pytest.mark.parametrize(("call", "message"), [
     (["compile", "nowhere.py:f"], "no such file"),
-    (["compile", "power"], "expected file.py:function"),
+    (["compile", str(POWER)], "expected file.py:function"),
     (["compile", f"{POWER}:nope"], "staged functions there: power"),
     (["compile", f"{POWER}:power", "n"], "expected name=value"),
 ])
 def test_a_wrong_target(call: list[str], message: str, capsys: Captured) -> None:
     assert main(call) == 2
     assert message in capsys.readouterr().err
+
+
+MODEL = """\
+def power(b: Rep[f64], n: i64): Rep[f64] = if n == 0 { 1.0 } else { b * power(b, n - 1) }
+/// The cube of a number.
+export def cube(b: Rep[f64]): Rep[f64] = power(b, 3)
+export def slope(b: Rep[f64]): Rep[f64] = grad(cube)(b)
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.lms"
+    path.write_text(MODEL, encoding="utf-8")
+    return path
+
+
+def test_all_that_a_file_exports(model: Path, capsys: Captured) -> None:
+    assert main(["ir", str(model)]) == 0
+    assert capsys.readouterr().out.count("entry def ") == 2
+    assert main(["compile", str(model), "--emit", "h"]) == 0
+    header = capsys.readouterr().out
+    assert "double cube(double b);" in header and "The cube of a number." in header and "double slope(double b);" in header
+
+
+def test_one_function_of_a_file(model: Path, capsys: Captured) -> None:
+    assert main(["grad", f"{model}:cube"]) == 0
+    program: dict[str, object] = {}
+    exec(capsys.readouterr().out, program)
+    assert program["grad_cube"](2.0) == 12.0  # type: ignore[operator]  # what the text defines
+    assert main(["compile", f"{model}:slope", "--emit", "c", "--main"]) == 0
+    assert "int main(" in capsys.readouterr().out
+    assert main(["ir", f"{model}:power", "n=2"]) == 0
+    assert "entry def power" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["compile", "{}:nope"], "it exports cube, slope"),
+    (["compile", "{}", "--emit", "obj"], "name it with -o"),
+    (["compile", "{}", "--emit", "ir", "--main"], "--main belongs to C"),
+    (["graph", "{}"], "one graph is drawn at a time"),
+])
+def test_what_cannot_be_written(words: list[str], message: str, model: Path, capsys: Captured) -> None:
+    assert main([word.format(model) for word in words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_that_exports_nothing_or_has_mistakes(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "model.lms"
+    path.write_text("def f(x: f64): f64 = x\n", encoding="utf-8")
+    assert main(["compile", str(path)]) == 2
+    assert "exports nothing: write `export` before a `def`" in capsys.readouterr().err
+    path.write_text("export def f(x: Rep[f64]): f64 = x\n", encoding="utf-8")
+    assert main(["compile", str(path)]) == 1
+    shown = capsys.readouterr().err
+    assert "E0401" in shown and "^" in shown
