@@ -20,10 +20,11 @@ from lms.staging.rep import Rep
 
 from .activity import INERT, Activities, Activity
 from .calls import refuse_captured
-from .continuations import RULES, resume, start
+from .continuations import resume, start
 from .lanes import LINEAR, WRITES, Lanes
 from .memory import overwritten
 from .rules.apply import full
+from .rules.complex import conj, direction, is_complex, partials_of
 from .rules.linalg import TANGENTS
 from .shadows import tangent_of, with_tangent
 from .tangents import Dot, field_of_tangent, tangent_type, tangent_types, zero
@@ -173,6 +174,10 @@ class _Forward(Replay):
         elif op is p.record.project:
             super().node(node)
             self._project(node, attrs)
+        elif op is p.scalar.abs and is_complex(operands[0].type):
+            super().node(node)
+            unit = conj(direction(Rep(operands[0]), Rep(self.value(node.result)))).value
+            self.dots[node.result] = self._each(p.scalar.real, self.lanes.times(self.dots[node.operands[0]], unit))
         elif op in TANGENTS:
             super().node(node)
             self._by_tangents(node, operands, attrs)
@@ -227,7 +232,7 @@ class _Forward(Replay):
 
     def _by_rule(self, node: Node, operands: tuple[Value, ...], attrs: dict[str, Any]) -> None:
         """Resume the reverse rule with a cotangent of one: it hands back the partial derivatives."""
-        rule = RULES.get(node.op)
+        rule = partials_of(node.op, (v.type for v in operands))
         if rule is None:
             raise StagingError(f"{node.op.name} has no derivative", node.span,
                                fix="wrap it in lms.stop_gradient, or give it a rule with @lms.derivative")
@@ -301,7 +306,7 @@ class _Forward(Replay):
         if own:
             self._ruled_forward(node, own[0], floats)
             return
-        if len(floats) != 1 or not isinstance(floats[0].type, Scalar):
+        if len(floats) != 1 or not (isinstance(floats[0].type, Scalar) and floats[0].type.is_float):
             raise StagingError(f"{node.attrs['callee']} has a derivative for reverse mode only, and gives more than one float",
                                node.span, fix="differentiate it in reverse mode (`lms.grad`, `lms.vjp`)")
         types = (*map(self.type, node.attrs["types"]), first.body.results[-1].type)
@@ -312,9 +317,15 @@ class _Forward(Replay):
         refuse_captured(node, [v for v in moving[len(wrt):] if v in self.dots])
         partials = b.emit(p.control.call, frame, b.const(1.0, floats[0].type), callee=second.name,
                           types=tuple(self.type(v.type) for v in wrt))
-        terms = [self.lanes.inner(self.dots[v], partial) for v, partial in zip(wrt, partials, strict=True) if v in self.dots]
+        terms = [self._inner(self.dots[v], partial) for v, partial in zip(wrt, partials, strict=True) if v in self.dots]
         if terms:
             self.dots[floats[0]] = self._sum(terms)
+
+    def _inner(self, dot: Dot, cotangent: Value) -> Dot:
+        """How far a tangent goes in the direction of a cotangent."""
+        if not is_complex(cotangent.type):
+            return self.lanes.inner(dot, cotangent)
+        return self._each(p.scalar.real, self.lanes.inner(dot, conj(Rep(cotangent)).value))
 
     def _ruled_forward(self, node: Node, rule: Function, floats: Sequence[Value]) -> None:
         """A call of a function with a rule for forward mode."""

@@ -17,6 +17,7 @@ from lms.core.types import ArrayType, Scalar, Size, SumType, Type, f64, i64, is_
 from lms.staging.functions import Call
 
 from .lanes import Lanes
+from .rules.complex import is_complex
 from .tangents import Dot
 
 _a, _s = p.array, p.scalar
@@ -54,8 +55,10 @@ def parts(values: Sequence[Value], positions: Sequence[int]) -> tuple[list[Part]
     total = b.const(0)
     for k in positions:
         t = values[k].type
-        if isinstance(t, SumType) or (isinstance(t, ArrayType) and isinstance(t.dtype, SumType)):
-            raise StagingTypeError(f"a Jacobian is of floats and arrays by floats and arrays, and {t} is a record", here(),
+        inner = t.dtype if isinstance(t, ArrayType) else t
+        if not (isinstance(inner, Scalar) and inner.is_float):
+            what = "a record" if isinstance(inner, SumType) else "complex"
+            raise StagingTypeError(f"a Jacobian is of floats and arrays of floats by the same, and {t} is {what}", here(),
                                    fix="take one direction at a time: `lms.jvp`, `lms.vjp`")
         sizes = b.dims(values[k]) if isinstance(t, ArrayType) else ()
         count = b.const(1)
@@ -80,7 +83,9 @@ def dense(call: Call, positions: Sequence[int]) -> list[list[Value]]:
 
 
 def _in_reverse(call: Call, arguments: Sequence[Part]) -> bool:
-    """Whether there are so few results that a sweep for each is less work."""
+    """Whether there are so few results, all floats, that a sweep for each is less work."""
+    if any(map(is_complex, call.types)):
+        return False
     rows, columns = _count(_floats(call)), _count([part.type for part in arguments])
     return rows is not None and (rows <= FEW if columns is None else DEAR * rows <= columns)
 

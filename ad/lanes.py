@@ -24,6 +24,7 @@ _a = p.array
 LINEAR: dict[p.Primitive, tuple[int, ...] | None] = {
     _a.broadcast: (0,), _a.copy: (0,), _a.grow: (0,), _a.reduce_sum: (0,), _a.cumsum: (0,), _a.take: (0,),
     _a.take_along: (0,), _a.concatenate: None, _a.view: (0,), _a.transpose: (0,), _a.reshape: (0,), _a.load: (0,),
+    p.scalar.real: (0,), p.scalar.imag: (0,), p.scalar.conj: (0,), p.scalar.complex_: None,
     p.scalar.convert: (0,), p.scalar.neg: (0,), p.scalar.add: None, p.scalar.sub: None, p.scalar.select: (1, 2),
 }
 # Operations on memory: a write of a tangent beside every write. Position of the value written.

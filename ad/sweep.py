@@ -12,7 +12,7 @@ from lms.core import primitives as p
 from lms.core.builder import Replay
 from lms.core.errors import StagingError
 from lms.core.ir import Block, Function, Node, Value
-from lms.core.types import ArrayType, Scalar, SumType, element
+from lms.core.types import ArrayType
 from lms.staging.rep import Rep
 
 from . import calls, control, records
@@ -21,6 +21,7 @@ from .continuations import Rule, Steps, resume, start
 from .cotangents import Cotangents, Frame, Halves
 from .memory import Memory, is_whole
 from .rules import MEMORY, NONE, RULES
+from .rules.complex import rule_of
 from .shadows import fresh
 
 if TYPE_CHECKING:
@@ -79,18 +80,8 @@ class Sweep(Replay):
         if op.effect.writes or op.effect.accumulates:
             return node.operands[0] in self.activity
         if any(v in self.activity for v in node.operands):
-            self._no_complex(node)
             return op not in INERT and any(v in self.activity for v in node.results)
         return False
-
-    def _no_complex(self, node: Node) -> None:
-        for v in node.results:
-            if isinstance(v.type, Scalar | ArrayType) and not isinstance(getattr(v.type, "dtype", None), SumType) and (
-                element(v.type).is_complex
-            ):
-                raise StagingError(f"{node.op.name} makes a complex number of a value that is differentiated", node.span,
-                                   fix="derivatives of complex numbers are not supported: write real and imaginary parts "
-                                       "as two floats, or use lms.stop_gradient")
 
     def plain(self, node: Node) -> None:
         """Emit a node that has no backward half."""
@@ -163,7 +154,9 @@ class Sweep(Replay):
 
     def _rule(self, node: Node) -> Halves:
         """Run the rule of an operation on values."""
-        steps, primal = self._start(node, RULES[node.op], node.operands)
+        rule = rule_of(node.op, [v.type for v in node.operands])
+        assert rule is not None
+        steps, primal = self._start(node, rule, node.operands)
         made = primal if isinstance(primal, tuple) else (primal,)
         self.bind(node.results, tuple(self._result(v, x.value) for v, x in zip(node.results, made, strict=True)))
         bar = yield

@@ -6,7 +6,7 @@ from lms.core import primitives as p
 from lms.core.primitives import Primitive
 
 from ..continuations import RULES
-from . import array, linalg, memory, product, scalar
+from . import array, complex, linalg, memory, product, scalar  # noqa: A004  # the field's name
 from .memory import MEMORY
 
 _s, _a = p.scalar, p.array
@@ -20,7 +20,6 @@ NONE: dict[Primitive, str] = {
     **dict.fromkeys((_a.const, _a.dim, _a.empty, _a.iota), "it takes no float"),
     **dict.fromkeys((_a.contract_into, _a.argsort_into), "lowering makes it, after differentiation"),
     **dict.fromkeys((p.control.check, p.control.print_), "it has no result"),
-    **dict.fromkeys((_s.real, _s.imag, _s.conj, _s.complex_), "derivatives of complex numbers are not supported"),
     _s.stop_gradient: "it is there to have none",
     p.linalg.lu: "what is computed with the factors is differentiated by the matrix itself",
     **dict.fromkeys(p.linalg.LAPACK, "lowering makes it, after differentiation"),
@@ -28,4 +27,4 @@ NONE: dict[Primitive, str] = {
     p.control.py_call: "Python's code is not seen",
 }
 
-__all__ = ["MEMORY", "NONE", "RULES", "array", "linalg", "memory", "product", "scalar"]
+__all__ = ["MEMORY", "NONE", "RULES", "array", "complex", "linalg", "memory", "product", "scalar"]

@@ -116,7 +116,11 @@ def _convert(x: Any, dtype: Any) -> Steps:
 
 
 def _back(dz: Any, x: Any) -> Any:
-    return emit(_s.convert, dz, dtype=dtype(x)) if dtype(x).is_float else None
+    if not (dtype(x).is_float or dtype(x).is_complex):
+        return None
+    if dtype(dz).is_complex and dtype(x).is_float:
+        dz = emit(_s.real, dz)
+    return emit(_s.convert, dz, dtype=dtype(x))
 
 
 # -------------------------------------------------------------------------- the functions of one float

@@ -227,9 +227,9 @@ def with_element(t: Type, dtype: Scalar) -> Type:
 
 
 def is_differentiable(t: Type) -> bool:
-    """Whether values of the type can carry a cotangent: floats, arrays of them, and sums that hold any."""
+    """Whether values of the type can carry a cotangent: floats, complex numbers, arrays of them, and sums that hold any."""
     if isinstance(t, Scalar):
-        return t.is_float
+        return t.is_float or t.is_complex
     if isinstance(t, ArrayType):
         return is_differentiable(t.dtype)
     return isinstance(t, SumType) and _holds_float(t, set())
