@@ -122,8 +122,8 @@ def test_lanes_agree(row: Row) -> None:
         with b.function("both", [*types, *wide, *apart]) as g:
             xs, rest = g.body.params[: len(types)], g.body.params[len(types):]
             together = b.emit(p.control.jvp, *xs, *rest[: len(wide)], callee="f", wrt=wrt, types=(f64,), lanes=n)[1:]
-            ones = [b.emit(p.control.jvp, *xs, *rest[len(wide) + lane * len(wrt):][: len(wrt)], callee="f", wrt=wrt, types=(f64,))[1]
-                    for lane in range(n)]
+            each = [rest[len(wide) + lane * len(wrt):][: len(wrt)] for lane in range(n)]
+            ones = [b.emit(p.control.jvp, *xs, *ds, callee="f", wrt=wrt, types=(f64,))[1] for ds in each]
             g.body.results = (*together, *ones)
     made.entry = "both"
     assert str(parse_program(str(made))) == str(made)
