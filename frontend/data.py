@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from lms.core import primitives as p
@@ -15,12 +14,26 @@ from lms.staging import records
 from lms.staging.rep import Rep
 
 from .diagnostics import Diagnostic
-from .types import AnyType, Array, ConstructorDeclaration, DataOf, Later, prune, show
+from .types import AnyType, Array, ConstructorDeclaration, DataDeclaration, DataOf, Later, prune, show
 
 
-@cache
+def identity(d: DataDeclaration) -> tuple[Any, ...]:
+    """What makes two definitions the same: a file that is loaded again has the same classes."""
+    return d.syntax.span.file, d.name, d.params, tuple((k.name, tuple((n, show(t)) for n, t in k.fields)) for k in d.constructors)
+
+
 def class_of(k: ConstructorDeclaration) -> type:
-    """The Python class of an alternative: a frozen dataclass with its fields, compared by value."""
+    """The Python class of an alternative, always the same one."""
+    if k.made is None:
+        k.made = _classes.setdefault((identity(k.data), k.name), _class(k))
+    return k.made
+
+
+_classes: dict[tuple[Any, ...], type] = {}
+
+
+def _class(k: ConstructorDeclaration) -> type:
+    """A frozen dataclass with the fields of an alternative, compared by value."""
     names = [name for name, _ in k.fields]
     made = dataclasses.make_dataclass(k.name, names, frozen=True, repr=False)
     made.__doc__ = k.data.syntax.doc or None
@@ -69,7 +82,7 @@ _known: dict[tuple[Any, ...], StagedType] = {}
 
 def staged_type(t: DataOf) -> StagedType:
     """The type of later of a `data` type, always the same one."""
-    key = (t.declaration, tuple(map(prune, t.args)))
+    key = (identity(t.declaration), show(t))
     if key not in _known:
         classes = tuple(class_of(k) for k in t.declaration.constructors)
         made = SumType(records.free_name(show(t), classes))

@@ -123,6 +123,7 @@ class ConstructorDeclaration:
     tag: int
     syntax: s.Constructor
     fields: tuple[tuple[str, AnyType], ...] = ()
+    made: type | None = None  # its Python class
 
 
 @dataclass(frozen=True, slots=True)

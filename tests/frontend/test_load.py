@@ -1,6 +1,7 @@
 """`.lms` files from Python: functions are staged functions, on every back end; modules import modules."""
 
 import pickle
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -106,7 +107,8 @@ def test_a_loop_in_the_program(tmp_path: Path, golden: Golden) -> None:
     (tmp_path / "helper.lms").write_text("def one(x: Rep[f64]): Rep[f64] = 1.0\n")
     (tmp_path / "model.lms").write_text(MODEL)
     module = lms.load(tmp_path / "model.lms")
-    golden("\n".join(getattr(module, name).specialize().ir for name in ("dot", "choose", "steps", "total", "norm2", "fill")))
+    text = "\n".join(getattr(module, name).specialize().ir for name in ("dot", "choose", "steps", "total", "norm2", "fill"))
+    golden(re.sub(r"\b(Tree|Point)_\d+", r"\1", text))  # other files have a `Tree` too
 
 
 def test_functions_pickle() -> None:
