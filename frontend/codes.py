@@ -141,8 +141,8 @@ Whole numbers of now must fit their type: an overflow is an error while compilin
     "E0504": ("a subscript outside a list", """\
 A list or string is taken apart at a place it does not have."""),
     "E0505": ("evaluation that does not end", """\
-What runs now is given 10 million steps, and calls 100,000 deep; this took more. A recursion on a value of later never
-ends while compiling: make it a function of the generated program by declaring its parameters `Rep`, or use a loop."""),
+What runs now is given a million steps; this took more. A recursion on a value of later never ends while compiling:
+make it a function of the generated program by declaring its parameters `Rep`, or use a loop."""),
     "E0506": ("`error` was called", """\
 The program itself called `error`, or an `assert` of something known now failed."""),
     "E0507": ("a variable of another function", """\

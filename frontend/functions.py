@@ -80,7 +80,7 @@ class TopFunction:
 
     def enter(self, args: tuple[Any, ...], k: Frame, span: Span) -> State:
         """Call it."""
-        spend(span, f"`{self.name}`")
+        spend(span)
         if self.instance.rule is not None and any(isinstance(x, Rep) for x in args):
             return give(self.staged.call(args, span), k)
         if not self.recursive:

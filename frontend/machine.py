@@ -20,7 +20,7 @@ State = tuple[Any, Any, Any]
 Frame = tuple[Any, ...]
 Run = Callable[[Any, Any], State]
 
-STEPS = 2_000_000  # what may run while compiling one definition
+STEPS = 1_000_000  # what may run while compiling one definition
 BOUNDARIES: dict[Any, Callable[[Frame], tuple[str, Span]]] = {}  # frames that end a block of later: what it is, and where
 
 
@@ -30,7 +30,6 @@ class Budget:
     def __init__(self, steps: int) -> None:
         self.left, self.total = steps, steps
         self.span: Span | None = None
-        self.what = ""
 
 
 _budget: ContextVar[Budget | None] = ContextVar("lms_budget", default=None)
@@ -45,19 +44,15 @@ def run(f: Any, a: Any, b: Any) -> Any:
             return run(f, a, b)
         finally:
             _budget.reset(token)
-    left = budget.left
     while f is not None:
         for _ in range(1024):
             f, a, b = f(a, b)
             if f is None:
                 break
-        left -= 1024
-        if left <= 0:
-            notes = ((f"it was in a call of {budget.what}", budget.span),) if budget.span else ()
+        budget.left -= 1024
+        if budget.left <= 0:
             raise Diagnostic("E0505", f"this runs now, and has not ended after {budget.total:,} steps", budget.span,
-                             notes=notes[:0],
                              fix="let what it depends on be known later (`Rep`), or end the recursion")
-        budget.left = left
     return a
 
 
@@ -154,8 +149,15 @@ def capture(k: Frame, span: Span) -> tuple[Continuation, Frame]:
     return Continuation(tuple(frames)), k
 
 
-def spend(span: Span, what: str) -> None:
+def spend(span: Span) -> None:
     """Note where the machine is."""
     budget = _budget.get()
     if budget is not None:
-        budget.span, budget.what = span, what
+        budget.span = span
+
+
+def charge(steps: int) -> None:
+    """Count what takes long as so many steps."""
+    budget = _budget.get()
+    if budget is not None:
+        budget.left -= steps

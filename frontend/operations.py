@@ -20,6 +20,7 @@ from lms.staging.rep import Rep, Weak
 
 from . import typed as t
 from .diagnostics import Diagnostic
+from .machine import charge
 from .types import AnyType, Later, element, prune, rank, show
 
 Run = Callable[..., Any]
@@ -70,9 +71,16 @@ def operator(op: str) -> Make:
             return emitted(node.span, divided(op, dtype) if op in "/%" and dtype is not None else _LATER[op])
         if isinstance(left, Scalar):
             return now(op, left, node.span)
-        return _NOW[op]
+        return joined if op == "+" else _NOW[op]
 
     return make
+
+
+def joined(xs: Any, ys: Any) -> Any:
+    """Two lists or two strings, one behind the other."""
+    both = xs + ys
+    charge(len(both) // 16)
+    return both
 
 
 def divided(op: str, dtype: Scalar) -> Callable[..., Any]:
