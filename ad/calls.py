@@ -80,6 +80,7 @@ def _make_pair(s: Sweep, key: PairKey, a: Activity) -> None:
     r_flows, r_handles = _results(inner, a)
     again = b.program.fresh_name(f"{primal.name}_backward").removeprefix(f"{primal.name}_backward")
     frame = SumType(f"{primal.name}.frame.{len(mode.pairs)}{again}")  # an order before may have made one of that name
+    frame.constructors = (Constructor("none", ()),)  # for branches that make no such call
     back_types = [frame, *(body.results[k].type for k in r_flows)]
     types = [*(v.type for v in body.params), *(shadow_type(body.params[k].type) for k in handles)]
     names = [*(v.name for v in body.params), *(f"d{body.params[k].name}" for k in handles)]

@@ -8,9 +8,8 @@ it, and on the shadows that are there. It is such a call again: derivatives of d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from lms.core import primitives as p
 from lms.core.builder import Builder, building
@@ -41,30 +40,43 @@ class Whole:
 
 def whole(mode: ReverseMode, key: Whole) -> str:
     """The function (operands, shadows of handles, cotangents of results) -> cotangents of flows; the results are not given."""
+    return mode.wholes.get(key) or _function(mode, key, both=True)
+
+
+def carrier(mode: ReverseMode, key: Whole) -> str:
+    """The function (operands, shadows of handles) -> results, shadows of those of `key.results`: for a forward half."""
+    return mode.carriers.get(key) or _function(mode, key, both=False)
+
+
+def _function(mode: ReverseMode, key: Whole, both: bool) -> str:
     from .sweep import Sweep
 
-    if key in mode.wholes:
-        return mode.wholes[key]
     activity, b = mode.activities.of(key.callee, key.params), mode.builder
     body = activity.function.body
     n, shadows = len(body.params), [shadow_type(body.params[k].type) for k in key.handles]
-    types = [*(v.type for v in body.params), *shadows, *(body.results[k].type for k in key.results)]
-    names = [*(v.name for v in body.params), *(f"d{body.params[k].name}" for k in key.handles),
-             *(f"d{body.results[k].name}" for k in key.results)]
-    s = Sweep(mode, activity, mode.memory(activity, lent=frozenset(key.handles)))
-    with building(b), b.at(activity.function.span), b.function(f"{key.callee}_again", types, names) as f:
-        mode.wholes[key] = f.name
+    types, names = [*(v.type for v in body.params), *shadows], [*(v.name for v in body.params),
+                                                                *(f"d{body.params[k].name}" for k in key.handles)]
+    if both:
+        types += [body.results[k].type for k in key.results]
+        names += [f"d{body.results[k].name}" for k in key.results]
+    s = Sweep(mode, activity, mode.memory(activity, lent=frozenset(key.handles)), again=both)
+    hint = f"{key.callee}_{'again' if both else 'carried'}"
+    with building(b), b.at(activity.function.span), b.function(hint, types, names, mut=activity.function.mut) as f:
+        (mode.wholes if both else mode.carriers)[key] = f.name
         with b.on("forward"):
             s.bind(body.params, f.body.params[:n])
             s.shadowed([body.params[k] for k in key.handles], f.body.params[n : n + len(shadows)])
             s.give_shadows(body.params)
             frames = s.forward(body)
-        with b.on("backward"):
-            bar = Cotangents(s)
-            for k, d in zip(key.results, f.body.params[n + len(shadows):], strict=True):
-                bar.add(body.results[k], d)
-            s.backward(frames, bar)
-            f.body.results = tuple(bar.get(body.params[k]) for k in key.flows)
+        if both:
+            with b.on("backward"):
+                bar = Cotangents(s)
+                for k, d in zip(key.results, f.body.params[n + len(shadows):], strict=True):
+                    bar.add(body.results[k], d)
+                s.backward(frames, bar)
+                f.body.results = tuple(bar.get(body.params[k]) for k in key.flows)
+        else:
+            f.body.results = (*s.values(body.results), *(s.shadow(body.results[k]) for k in key.results))
     s.drop_snapshots(f)
     return f.name
 
@@ -77,14 +89,15 @@ def run_again(s: Sweep, node: Node) -> Halves:
     handles = tuple(k for k in active if s.memory.is_memory(node.operands[k]))
     flows = tuple(k for k in active if k not in handles)
     results = tuple(k for k, v in enumerate(node.results) if v in s.activity)
-    _forward(s, node, [k for k in results if s.memory.is_memory(node.results[k])])
+    carried = tuple(k for k in results if s.memory.is_memory(node.results[k]))
+    _forward(s, node, Whole(node.attrs["callee"], frozenset(active), handles, (), carried))
     bar = yield
     ds = [_cotangent(s, bar, node.results[k]) for k in results]
     if all(d is None for d in ds) and not handles:
         return
     operands = [_own(s, again, k, v) for k, v in enumerate(kept)]
     if "recorded" in node.attrs:
-        operands[node.attrs["recorded"]] = s.value(node.results[-1])
+        operands[1] = s.value(node.results[node.attrs["recorded"]])
     given = [zero(b, s.value(node.results[k])) if d is None else d for k, d in zip(results, ds, strict=True)]
     name = whole(s.mode, Whole(again, frozenset(active), handles, flows, results))
     out = b.emit(_c.call, *operands, *(s.shadow(node.operands[k]) for k in handles), *given, callee=name, again=name,
@@ -93,22 +106,24 @@ def run_again(s: Sweep, node: Node) -> Halves:
         bar.add(node.operands[k], d)
 
 
-def _forward(s: Sweep, node: Node, handles: Sequence[int]) -> None:
-    """The call itself; if it gives memory with a shadow, the shadow comes from the forward function of its pair."""
-    from .calls import pair_of
-
-    if not handles:
-        attrs = {k: v for k, v in s.attrs(node.attrs).items() if k not in ("again", "recorded")}
-        s.emit_as(node, node.op, s.values(node.operands), attrs)
+def _forward(s: Sweep, node: Node, key: Whole) -> None:
+    """The call itself, still to be run again in derivatives of the derivative; shadows travel with the memory that it gives."""
+    if s.again and node.attrs.get("last"):  # nobody needs its results: what they become of has their types
+        s.bind(node.results, s.values(node.operands[-len(node.results):]))
+        s.shadowed([node.results[k] for k in key.results], [s.shadow(node.operands[k - len(node.results)]) for k in key.results])
         return
-    pair = pair_of(s, node)
+    if not key.results:
+        s.emit_as(node, node.op, s.values(node.operands), s.attrs(node.attrs))
+        return
     types = [s.type(t) for t in node.attrs["types"]]
-    types += [shadow_type(types[k]) for k in pair.result_handles]
-    shadows = [s.shadow(node.operands[k]) for k in pair.handles]
-    new = s.builder.emit(_c.call, *s.values(node.operands), *shadows, callee=pair.forward, types=(*types, pair.frame),
-                         names=[v.name for v in node.results])
-    s.bind(node.results, new[: len(node.results)])
-    s.shadowed([node.results[k] for k in pair.result_handles], new[len(node.results) : -1])
+    types += [shadow_type(types[k]) for k in key.results]
+    attrs: dict[str, Any] = {name: carrier(s.mode, replace(key, callee=node.attrs[name])) for name in ("callee", "again")}
+    attrs |= {k: v for k, v in node.attrs.items() if k == "recorded"}
+    operands = [*s.values(node.operands), *(s.shadow(node.operands[k]) for k in key.handles)]
+    n = len(node.results)
+    new = s.builder.emit(_c.call, *operands, types=tuple(types), names=[v.name for v in node.results], **attrs)
+    s.bind(node.results, new[:n])
+    s.shadowed([node.results[k] for k in key.results], new[n:])
 
 
 def _snapshot(s: Sweep, node: Node, again: str, k: int) -> Value:

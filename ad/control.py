@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from lms.core import primitives as p
 from lms.core.builder import Builder
 from lms.core.ir import Block, Node, Value, free_values, substitute, walk
-from lms.core.types import ArrayType, Scalar, Type, i64
+from lms.core.types import ArrayType, Type, i64
 
 from .cotangents import Cotangents, Frame, Halves, zero
 from .keepers import ForKeeper, WhileKeeper
-from .residuals import Crossing, box, box_type, no_box, unbox
+from .residuals import Crossing, box, box_type, needs_box, stand_in, unbox
 from .shadows import shadow_type
 
 if TYPE_CHECKING:
@@ -246,22 +246,15 @@ def _keep_results(b: Builder, crossings: Sequence[Crossing]) -> list[Type]:
     for mine in crossings:
         for other in crossings:
             with b.into(other.forward):
-                extra = [_result(b, v) if other is mine else _stand_in(b, v) for v in mine.saved]
+                extra = [(box(b, v) if needs_box(v.type) else v) if other is mine else stand_in(b, v.type)
+                         for v in mine.saved]
             other.forward.results = (*other.forward.results, *extra)
-        types += [v.type if isinstance(v.type, Scalar) else box_type(v.type) for v in mine.saved]
+        types += [box_type(v.type) if needs_box(v.type) else v.type for v in mine.saved]
     return types
-
-
-def _result(b: Builder, v: Value) -> Value:
-    return v if isinstance(v.type, Scalar) else box(b, v)
-
-
-def _stand_in(b: Builder, v: Value) -> Value:
-    return b.const(0, v.type) if isinstance(v.type, Scalar) else no_box(b, v.type)
 
 
 def _close_results(b: Builder, crossings: Sequence[Crossing], kept: Sequence[Value]) -> None:
     for crossing in crossings:
         mine, kept = kept[: len(crossing.saved)], kept[len(crossing.saved):]
         crossing.close(lambda mine=mine, crossing=crossing: [  # type: ignore[misc]  # bound now, of the types above
-            r if isinstance(v.type, Scalar) else unbox(b, r, v) for v, r in zip(crossing.saved, mine, strict=True)])
+            unbox(b, r, v) if needs_box(v.type) else r for v, r in zip(crossing.saved, mine, strict=True)])

@@ -2,13 +2,14 @@
 calls whose residuals are their arguments (`checkpoint`). With `run(i, j, x)` for the iterations from i to j,
 
     sqrt          for each segment (i, j):  x = run(i, j, x) again run
-    revolve(k)    reverse(i, j, k, x) = run(i, j, x)                             where few iterations are left
-                                        x = run(i, m, x) again reverse(i, m, k)  else: one snapshot, at i,
-                                        reverse(m, j, k - 1, x)                  and one fewer for what follows
+    revolve(k)    x = run(0, n, x) again split(0, n, k)
+                  split(i, j, k, x) = run(i, j, x) again run                        where few iterations are left; else
+                                      x = run(i, m, x) again split(i, m, k)         with a snapshot at i, and
+                                      split(m, j, k - 1, x) again split(m, j, k - 1)   one fewer for what follows
 
-A snapshot is what such a call is given. Splitting at the m of binomial checkpointing makes the recursion Revolve (Griewank and
-Walther, Algorithm 799, 2000). The number of iterations of a `while` is known when it has run: `sqrt` lengthens its segments as
-it goes, `revolve` runs the loop once before it starts; run again, it obeys the numbers recorded and decides nothing twice.
+A snapshot is what such a call is given. With m as binomial checkpointing has it, the backward half of `split` is Revolve
+(Griewank and Walther, Algorithm 799, 2000). How long a `while` is, is known when it has run: `sqrt` lengthens its segments as it
+goes; run again, it obeys the numbers that were recorded, and decides nothing twice.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .control import trips
 _s, _a, _c = p.scalar, p.array, p.control
 LOOPS = (_c.for_, _c.while_)
 VIEWS = (_a.const, _a.view, _a.transpose, _a.reshape)
-LEAF = 32  # iterations that `revolve` keeps in full at its end, where a snapshot is a few numbers
+LEAF = 64  # iterations that `revolve` keeps in full at its end, where a snapshot is a few numbers
 FIRST_SEGMENT = 8  # of a `while`
 LARGEST = 2**62
 
@@ -65,7 +66,7 @@ class Plans:
         if key not in self._planned:
             reached = [n for f in self._reached(name) for n in walk(f.body)]
             for node in reached:
-                if "again" in node.attrs and node.half != "backward":  # those of a derivative take copies that are apart
+                if "again" in node.attrs and not node.half:  # those of a derivative are given what is apart
                     self.separate(node, node.operands)
             if any("checkpoint" in n.attrs or (outermost is not None and n.op in LOOPS) for n in reached):
                 f = self.program.functions[name]
@@ -190,7 +191,7 @@ class _Outlined:
         self.inits = node.operands[first:]
         self.remade: list[Node] = []  # constants and views, made inside again: a copy of an array has views of its own
         self.free: dict[Value, None] = {}
-        for v in (*node.operands[:first], *free_values(*node.blocks)):
+        for v in (*node.operands[:first:2], *free_values(*node.blocks)):  # where a `for` starts, and its step
             self._take(v)
         planner.plans.separate(node, (*self.free, *self.carried))
 
@@ -211,14 +212,14 @@ class _Outlined:
         k = snapshots(plan)
         count = b.const(k or 0)
         run = self._run()
-        reverse = run if k is None else self._reverse(run)
         if self.counted:
             n = trips(b, *planner.values(self.node.operands[:3]))
-            out = self._segments(run, n, inits) if k is None else self._call(reverse, b.const(0), n, count, inits)
+            out = (self._segments(run, n, inits) if k is None else
+                   self._call(run, b.const(0), n, count, inits, again=self._split(run)))
         else:
             steps = self._steps()
             out = (self._lengthening_segments(steps, run, inits) if k is None else
-                   self._call(steps, b.const(0), b.const(LARGEST), count, inits, again=reverse, recorded=1)[:-1])
+                   self._call(steps, b.const(0), b.const(LARGEST), count, inits, again=self._split(run), recorded=True)[:-1])
         planner.bind(self.node.results, out)
 
     # --------------------------------------------------------------------------------------- functions
@@ -272,20 +273,22 @@ class _Outlined:
                                     types=(*self._types(), i64), names=names)
         return f.name
 
-    def _reverse(self, run: str) -> str:
-        """The iterations from one number to another, so that going back needs few snapshots."""
+    def _split(self, run: str) -> str:
+        """The iterations from one number to another, so that going back needs few snapshots. Nothing follows the last call of
+        a way through it (`last`): what that gives, nobody needs who runs it again.
+        """
         b = self.b
-        with self._function("reverse") as f:
+        with self._function("split") as f:
             i, j, k = f.body.params[:3]
             leaf = b.const(LEAF if self._small() else 1)
             self.given, outer = f.body.params[3 : 3 + len(self.free)], self.given
             few = b.emit1(_s.le, b.emit1(_s.sub, j, i), leaf)
             with b.reify() as whole:
-                whole.results = self._call(run, i, j, k, self._last(f))
+                whole.results = self._call(run, i, j, k, self._last(f), again=run, last=True)
             with b.reify() as split:
                 m = b.emit(_c.call, i, j, k, leaf, callee=_binomial(b), types=(i64,))[0]
                 first = self._call(run, i, m, k, self._last(f), again=f.name)
-                split.results = self._call(f.name, m, j, b.emit1(_s.sub, k, b.const(1)), first)
+                split.results = self._call(f.name, m, j, b.emit1(_s.sub, k, b.const(1)), first, again=f.name, last=True)
             f.body.results = b.emit(_c.if_, few, blocks=[whole, split], types=self._types(),
                                     names=[v.name for v in self.carried])
             self.given = outer
@@ -311,8 +314,10 @@ class _Outlined:
         return tuple(out)
 
     def _call(self, callee: str, i: Value, j: Value, k: Value, carried: Sequence[Value], **attrs: Any) -> tuple[Value, ...]:
-        """Iterations from i to j. `again`: what is run again instead; `recorded`: it takes the number of them for j."""
-        types = (*self._types(), i64) if "recorded" in attrs else self._types()
+        """Iterations from i to j. `again`: what is run again instead; `recorded`: which takes the number of them for j."""
+        types = self._types()
+        if attrs.get("recorded"):
+            types, attrs["recorded"] = (*types, i64), len(types)
         return self.b.emit(_c.call, i, j, k, *self.given, *carried, callee=callee, types=types,
                            names=[v.name for v in self.carried], **attrs)
 
@@ -340,7 +345,7 @@ class _Outlined:
             asks.results = planner.run(self.node.blocks[0], asks.params[:-1])
         with b.reify(types, names) as f:
             *carried, length = f.params
-            *out, _ = self._call(steps, b.const(0), length, b.const(0), carried, again=run, recorded=1)
+            *out, _ = self._call(steps, b.const(0), length, b.const(0), carried, again=run, recorded=True)
             f.results = (*out, b.emit1(_s.add, length, b.const(1)))
         return b.emit(_c.while_, *inits, b.const(FIRST_SEGMENT), blocks=[asks, f], types=(*self._types(), i64), names=names)[:-1]
 

@@ -229,6 +229,18 @@ def no_box(b: Builder, t: Type) -> Value:
     return b.emit1(p.record.construct, type=box_type(t), tag=0)
 
 
+def needs_box(t: Type) -> bool:
+    """Whether something has to stand for the absence of a value: numbers have zero, and some records (frames) begin with none."""
+    return not isinstance(t, Scalar) and not (isinstance(t, SumType) and t.constructors and not t.constructors[0].fields)
+
+
+def stand_in(b: Builder, t: Type) -> Value:
+    """What a branch that has no value gives in its place."""
+    if needs_box(t):
+        return no_box(b, t)
+    return b.const(0, t) if isinstance(t, Scalar) else b.emit1(p.record.construct, type=t, tag=0)
+
+
 def unbox(b: Builder, boxed: Value, like: Value) -> Value:
     """The value in a box; an array has the dimensions that `like` had."""
     dims = {"dims": like.type.dims} if isinstance(like.type, ArrayType) else {}

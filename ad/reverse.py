@@ -34,6 +34,7 @@ class ReverseMode:
         self.written, self.again = overwritten(program, self.effects)
         self.pairs: dict[calls.PairKey, calls.Pair] = {}
         self.wholes: dict[Whole, str] = {}
+        self.carriers: dict[Whole, str] = {}
         self._names: dict[tuple[str, tuple[int, ...]], str] = {}
 
     def expand(self, node: Node) -> None:

@@ -9,7 +9,7 @@ import sys
 from .peers import one_thread
 
 SUBJECTS = ("calls", "scalar_loop", "logsumexp", "elementwise", "lotka_volterra", "unrolled", "c_gradient", "corpus",
-            "jacobian", "cold_start", "gradients")
+            "jacobian", "cold_start", "checkpoint", "gradients")
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ from .api import Staged, check_pure, stage, unstaged
 from .check import check_grads
 from .derivatives import checkpoint, derivative, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .loading import install_import_hook, load
+from .memory import memory
 from .roots import fixed_point, root
 from .sparse import block_jacobian, sparse_hessian, sparse_jacobian
 from .specialization import Specialization
@@ -53,7 +54,7 @@ __all__ = [
     "Array", "Mut", "Rep", "Specialization", "SpecializationWarning", "Staged", "StagingError", "Static",
     "block_jacobian", "bool_", "c128", "c64", "check_grads", "check_pure", "checkpoint", "cond", "derivative", "dims",
     "explain", "f32", "f64", "fixed_point", "fori_loop", "grad", "hessian", "hvp", "i16", "i32", "i64", "i8",
-    "install_import_hook", "jacobian", "jvp", "linalg", "load", "print_now", "py_call", "random", "range", "root",
+    "install_import_hook", "jacobian", "jvp", "linalg", "load", "memory", "print_now", "py_call", "random", "range", "root",
     "sparse_hessian", "sparse_jacobian", "stage", "u16", "u32", "u64", "u8", "unroll", "unstaged", "value_and_grad",
     "vjp", "while_loop",
 ]

@@ -120,9 +120,10 @@ class Staged(NativeCallable, Generic[P, R]):
         self._enter(s, bound)
         if not kwargs and self.options.backend == "llvm":
             self._known_calls.add(args, bound, s)
-        return self._run(s, bound)
+        return self.run(s, bound)
 
-    def _run(self, s: Specialization, bound: Bound) -> Any:
+    def run(self, s: Specialization, bound: Bound) -> Any:
+        """The result of one call, by the specialisation for it."""
         try:
             results = s.run(inputs(s, bound))
         except LmsError as e:

@@ -69,6 +69,19 @@ class Specialization:
         with room():
             return llvm.compile(self.program, fastmath=self.options.fastmath, boundscheck=self.options.boundscheck)
 
+    def counting(self) -> CompiledFunction:
+        """Native code that counts the memory of its calls."""
+        from lms.backends import llvm
+
+        with room():
+            return llvm.compile(self.program, fastmath=self.options.fastmath, boundscheck=self.options.boundscheck, count=True)
+
+    def running(self, run: Run) -> Specialization:
+        """The same, run by something else."""
+        other = Specialization(self.traced, self.options)
+        other._run = run
+        return other
+
     # ------------------------------------------------------------------------------------ to look at
 
     @property

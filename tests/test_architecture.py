@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "backends": {"core"},
 }
 SEE_ALL = {"", "api", "check", "cli", "colouring", "commands", "derivatives", "dev", "emit", "files", "fronts", "known",
-           "loading", "pattern", "pipeline", "roots", "sparse", "specialization", "__main__"}
+           "loading", "memory", "pattern", "pipeline", "roots", "sparse", "specialization", "__main__"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

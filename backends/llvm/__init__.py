@@ -12,11 +12,11 @@ __all__ = ["CompiledFunction", "NativeCallable", "Options", "compile", "emit", "
 
 
 def compile(program: Program, *, fastmath: bool = False, boundscheck: bool = True, opt: int = 3,  # noqa: A001  # as `re.compile`
-            debug: bool = False) -> CompiledFunction:
+            debug: bool = False, count: bool = False) -> CompiledFunction:
     """Native code for a lowered program, from the cache where it is there.
 
     `opt=0` is the fast tier: some 20 times quicker to compile, for code that runs once. `debug=True` keeps the user's lines
-    for gdb.
+    for gdb. `count=True` counts the memory of calls (`CompiledFunction.counts`).
     """
-    module = emit_module(program, Options(fastmath=fastmath, boundscheck=boundscheck, debug=debug))
+    module = emit_module(program, Options(fastmath=fastmath, boundscheck=boundscheck, debug=debug, count=count))
     return CompiledFunction(module, program.main, opt, debug)

@@ -134,6 +134,7 @@ class Module:
     callbacks: frozenset[str] = frozenset()  # names in CALLBACKS that the text uses and leaves to others to declare or define
     imports: dict[str, tuple[str, str]] = field(default_factory=dict)  # symbol -> (module, name in its __pyx_capi__)
     loops: bool = False  # whether a call may take long enough to release the GIL for
+    groups: tuple[Any, ...] | None = None  # of arrays that are counted together (`counting`); None where nothing is counted
 
     @property
     def context_size(self) -> int:

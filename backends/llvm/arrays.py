@@ -61,6 +61,8 @@ def _empty(w: Writer, node: Node) -> Sequence[V]:
         ("ValueError", f"an array has no negative size, found ({shape})"),
         ("ValueError", f"the bytes of a {t.dtype} array of shape ({shape}) do not fit in 64 bits"),
         ("MemoryError", f"no memory for a {t.dtype} array of shape ({shape})"))]
+    if w.module.options.count:
+        w.module.arrays[site] = node
     if negative or known >= 2**63:
         w.store_values(values)
         w.fail(Status.CHECK, str(site if negative else site + 1))

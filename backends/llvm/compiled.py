@@ -13,9 +13,11 @@ from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from lms.core.ir import Function
 
-from . import cache, flat, jit, support
+from . import cache, counting, flat, jit, support
 from .abi import Module
 from .callbacks import ADDRESSES, Sites
 from .emit import declaration
@@ -41,7 +43,8 @@ class CompiledFunction(NativeCallable):
         self.text = _whole(module, native)
         self._parameters = Parameters(function)
         self._sites = sites = Sites(function.name, module.sites, module.results)
-        self._code = cache.code(self.text, EXPORTS if native else flat.EXPORTS, self._resolve, opt=opt, debug=debug)
+        exports = (*(EXPORTS if native else flat.EXPORTS), *([] if module.groups is None else [counting.SYMBOL]))
+        self._code = cache.code(self.text, exports, self._resolve, opt=opt, debug=debug)
         callbacks = sites.fail, sites.box, sites.done
         self.keepalive: object = (self._code, sites, callbacks)
         self._inner: Callable[[Sequence[Any]], Any]
@@ -75,6 +78,10 @@ class CompiledFunction(NativeCallable):
         """The results as a tuple, whatever their number."""
         result = self(*args)
         return result if len(self.module.results) > 1 else (result,) if self.module.results else ()
+
+    def counts(self) -> np.ndarray:
+        """What was counted so far, in a module that counts (`counting.counters`)."""
+        return counting.counters(self.module, self._code[counting.SYMBOL])
 
     # ------------------------------------------------------------------------------------ to look at
 

@@ -21,6 +21,7 @@ from ..ownership import borrowing
 from . import arrays, complexes, contraction, control, lapack, memory, records, recursion, scalar, sorting, vecmath
 from .abi import CALLBACKS, Module, offsets
 from .aliases import Aliases, Scopes
+from .counting import counted
 from .debug import DebugInfo
 from .values import Array, V, pack, parts, unpack
 from .writer import RULES, ModuleWriter, Options, Writer, quoted, returned
@@ -74,8 +75,9 @@ def emit_module(program: Program, options: Options = _DEFAULT) -> Module:
     kind = program.main.type
     loops = bool(module.recursive) or any(n.op.name in _LONG for f in program.functions.values() for n in walk(f.body))
     callbacks = module.callbacks | ({"lms_poll", "lms_print", "lms_py_call", "lms_stack"} if module.recursive else set())
-    return Module(text, kind.params, kind.results, program.main.mut, tuple(module.sites), frozenset(callbacks),
+    made = Module(text, kind.params, kind.results, program.main.mut, tuple(module.sites), frozenset(callbacks),
                   module.imports, loops)
+    return counted(made, module.arrays) if options.count else made
 
 
 def _shared(program: Program) -> set[str]:

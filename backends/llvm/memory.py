@@ -241,16 +241,31 @@ done:
 # a node's size class is its bytes / 16; classes from `CLASSES` on are not recycled
 CLASSES = 17
 _HEAD = 24 + 8 * CLASSES  # of a chunk: itself (as `raw`), the next chunk, where free space ends; the first chunk has the lists
-CHUNK = 1 << 16
+FIRST_CHUNK, CHUNK = 1 << 12, 1 << 16  # each is twice as long as the one before, until they are long
 
 NODES = f"""
 ; pool -> {{raw, older chunk, end, free space, lists of recycled nodes}}: the newest chunk takes the lists over
 define internal ptr @lms_node_slow(ptr noalias %ctx, i64 %bytes) noinline nounwind {{
+entry:
   %pool_at = getelementptr i8, ptr %ctx, i64 {CONTEXT["pool"]}
   %old = load ptr, ptr %pool_at, align 8
   %needed = add i64 %bytes, {_HEAD + 16}
-  %larger = icmp ugt i64 %needed, {CHUNK}
-  %size = select i1 %larger, i64 %needed, i64 {CHUNK}
+  %only = icmp eq ptr %old, null
+  br i1 %only, label %allocate, label %grow
+grow:
+  %last_at = getelementptr i8, ptr %old, i64 16
+  %last = load ptr, ptr %last_at, align 8
+  %from = ptrtoint ptr %old to i64
+  %to = ptrtoint ptr %last to i64
+  %length = sub i64 %to, %from
+  %twice = shl i64 %length, 1
+  %enough = icmp ugt i64 %twice, {CHUNK}
+  %next = select i1 %enough, i64 {CHUNK}, i64 %twice
+  br label %allocate
+allocate:
+  %usual = phi i64 [ {FIRST_CHUNK}, %entry ], [ %next, %grow ]
+  %larger = icmp ugt i64 %needed, %usual
+  %size = select i1 %larger, i64 %needed, i64 %usual
   %chunk = call ptr @malloc(i64 %size)
   %null = icmp eq ptr %chunk, null
   br i1 %null, label %none, label %some, !prof !1

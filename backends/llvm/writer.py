@@ -27,7 +27,8 @@ LOOSE = "reassoc nsz contract "  # with `fastmath`: also the sign of zero may ch
 class Options:
     """What may differ between two compilations of one program.
 
-    `boundscheck=False` drops every `index` check; `depth` bounds recursion; `poll=False` leaves out the checks for Ctrl-C.
+    `boundscheck=False` drops every `index` check; `depth` bounds recursion; `poll=False` leaves out the checks for Ctrl-C;
+    `count=True` counts the memory of calls.
     """
 
     fastmath: bool = False
@@ -35,6 +36,7 @@ class Options:
     depth: int = 1_000_000
     poll: bool = True
     debug: bool = False
+    count: bool = False
 
 
 @dataclass(slots=True)
@@ -57,6 +59,7 @@ class ModuleWriter:
     sure: set[str] = field(default_factory=set)  # those written so far that cannot fail
     borrowing: Borrowing = field(default_factory=dict)
     loops: bool = False
+    arrays: dict[int, Node] = field(default_factory=dict)
 
     def site(self, site: Site) -> int:
         self.sites.append(site)
