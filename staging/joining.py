@@ -1,7 +1,11 @@
-"""Arrays put together: in a row along an axis they have, or along a new one. One array is taken for the sequence of its rows."""
+"""Arrays put together, in a row along an axis they have, or along a new one; taken apart again; and given a margin.
+
+Where a sequence of arrays is wanted, one array is taken for the sequence of its rows.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +18,7 @@ from lms.core.ir import Value
 from lms.core.types import affine
 
 from .arrays import one_axis
-from .creation import asarray, copy
+from .creation import asarray, copy, full
 from .elementwise import check
 from .joins import promote
 from .rep import Rep, convert
@@ -130,3 +134,45 @@ def column_stack(arrays: Sequence[Any]) -> Any:
 def append(x: Any, values: Any, axis: Any = None) -> Any:
     """A fresh array with more at its end."""
     return concatenate([atleast_1d(x), atleast_1d(values)], axis)
+
+
+# -------------------------------------------------------------------------------------- taken apart, widened
+
+
+@stages(np.split)
+def split(x: Any, parts: Any, axis: int = 0) -> list[Any]:
+    """Views of an array's parts along an axis: so many of one size, or those between some places."""
+    x = asarray(x)
+    k = one_axis(x, axis)
+    n = x.shape[k]
+    if isinstance(parts, int):
+        if isinstance(n, Rep):
+            check(n % parts == 0, "ValueError", "split: an array split does not result in an equal division")
+        elif n % parts:
+            raise ShapeError("split: an array split does not result in an equal division", here())
+        places: list[Any] = [j * (n // parts) for j in range(parts + 1)]
+    else:
+        places = [0, *parts, n]
+    return [x[(*[slice(None)] * k, slice(a, b))] for a, b in itertools.pairwise(places)]
+
+
+@stages(np.pad)
+def pad(x: Any, width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Any:
+    """The array with a margin, `width` wide: one number, a pair, or a pair for each axis; of one number, or like its edge."""
+    x = asarray(x)
+    if mode not in ("constant", "edge") or isinstance(constant_values, list | tuple):
+        raise StagingTypeError(f"pad: the mode {mode!r} cannot be staged, or a number for each side", here(),
+                               fix='`mode="edge"`, or one number; else put it together with `np.concatenate`')
+    for k, (before, after) in enumerate(np.broadcast_to(np.asarray(width), (x.ndim, 2)).tolist()):
+        parts = [_margin(x, k, before, 0, mode, constant_values), x, _margin(x, k, after, -1, mode, constant_values)]
+        x = concatenate([part for part in parts if part is not None], k)
+    return x
+
+
+def _margin(x: Rep, k: int, width: int, edge: int, mode: str, value: Any) -> Any:
+    if not width:
+        return None
+    if mode == "constant":
+        return full(tuple(width if j == k else n for j, n in enumerate(x.shape)), value, dtype=x.dtype)
+    row = x[(*[slice(None)] * k, slice(0, 1) if edge == 0 else slice(-1, None))]
+    return concatenate([row] * width, k)

@@ -21,7 +21,7 @@ from lms.core.types import Scalar, Size
 
 from . import arrays
 from . import elementary as el
-from .creation import asarray, iota
+from .creation import asarray, copy, iota
 from .elementwise import admit, check
 from .joins import promote
 from .rep import Rep, convert
@@ -175,6 +175,23 @@ def inv(a: Any) -> Any:
     v = _square(a, "inv")
     f, pivots = _factors(v)
     return _emit(_la.solve, v, f, pivots, _identity(v).value, transposed=False)[0]
+
+
+@stages(np.linalg.matrix_power)
+def matrix_power(a: Any, n: int) -> Any:
+    """A square matrix, multiplied by itself; its inverse for a negative `n`, which is known now."""
+    if not isinstance(n, int):
+        raise StagingTypeError("matrix_power: the power must be known now", here(), fix="multiply in a loop: `for _ in range(n)`")
+    value = _square(a, "matrix_power", promote(asarray(a)))
+    if n == 0:
+        return _identity(value)
+    factor = inv(Rep(value)) if n < 0 else copy(Rep(value))
+    out = None
+    for bit in reversed(f"{abs(n):b}"):
+        if bit == "1":
+            out = factor if out is None else out @ factor
+        factor = factor @ factor
+    return out
 
 
 @stages(_scipy.inv)
@@ -379,5 +396,5 @@ def _scipy_qr(a: Any, overwrite_a: bool = False, lwork: Any = None, mode: str = 
     return (_qr(a)[1],) if mode == "r" else tuple(_qr(a))
 
 
-__all__ = ["cho_factor", "cho_solve", "cholesky", "det", "eigh", "eigvalsh", "inv", "qr", "slogdet", "solve", "solve_triangular",
-           "svd", "svdvals"]
+__all__ = ["cho_factor", "cho_solve", "cholesky", "det", "eigh", "eigvalsh", "inv", "matrix_power", "qr", "slogdet", "solve",
+           "solve_triangular", "svd", "svdvals"]

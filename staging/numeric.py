@@ -148,3 +148,62 @@ def kron(a: Any, b: Any) -> Any:
     spec = ("i", "k", "ik") if a.ndim == 1 else ("ij", "kl", "ikjl")
     whole = arrays.contract(a, b, spec, "kron")
     return shaping.reshape(whole, tuple(el.multiply(m, n) for m, n in zip(a.shape, b.shape, strict=True)))
+
+
+@stages(np.polyval)
+def polyval(coefficients: Any, x: Any) -> Any:
+    """A polynomial's value, the highest power first, by Horner's rule."""
+    c, x = asarray(coefficients), asarray(x)
+    start = el.multiply(el.add(x, c[0]), 0)
+    n = c.shape[0]
+    if not isinstance(n, int):
+        return fori_loop(0, n, lambda k, y: el.add(el.multiply(y, x), c[k]), start)
+    y = start
+    for k in range(n):
+        y = el.add(el.multiply(y, x), c[k])
+    return y
+
+
+@stages(np.gradient)
+def gradient(x: Any, spacing: Any = 1.0, *, axis: int | None = None) -> Any:
+    """Central differences along one axis, one-sided at its ends. Raises `ValueError` for an axis shorter than two."""
+    x = asarray(x)
+    if (axis is None and x.ndim != 1) or asarray(spacing).ndim:
+        raise StagingTypeError("gradient takes one axis, and one spacing", here(), fix="name the axis, and call it once for each")
+    k = 0 if axis is None else arrays.one_axis(x, axis)
+    require(el.greater_equal(x.shape[k], 2), "gradient: an axis needs two elements or more")
+    rows = shaping.moveaxis(x, k, 0)
+    inner = el.divide(el.subtract(rows[2:], rows[:-2]), el.multiply(2.0, spacing))
+    first, last = (el.divide(el.subtract(b, a), spacing) for a, b in ((rows[0:1], rows[1:2]), (rows[-2:-1], rows[-1:])))
+    return shaping.moveaxis(joining.concatenate([first, inner, last]), 0, k)
+
+
+@stages(np.select)
+def select(conditions: Any, choices: Any, default: Any = 0) -> Any:
+    """For each element, the first of some choices whose condition holds."""
+    if len(conditions) != len(choices):
+        raise ShapeError(f"select: {len(conditions)} conditions and {len(choices)} choices", here())
+    out = default
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        out = el.where(condition, choice, out)
+    return out
+
+
+@stages(np.heaviside)
+def heaviside(x: Any, at_zero: Any) -> Any:
+    """0 below zero, 1 above, `at_zero` between."""
+    x = el.add(asarray(x), 0.0)
+    return el.where(el.isnan(x), x, el.where(el.equal(x, 0.0), at_zero, el.astype(el.greater(x, 0.0), np.float64)))
+
+
+@stages(np.vander)
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # noqa: N803  # NumPy's name
+    """The powers of a vector's elements, as columns."""
+    x = asarray(x)
+    n = x.shape[0] if N is None else N
+    if not isinstance(n, int):
+        raise StagingTypeError("vander: the number of columns is known later", here(), fix="give it: `np.vander(x, 3)`")
+    columns = [el.add(el.multiply(x, 0), 1)]
+    for _ in range(n - 1):
+        columns.append(el.multiply(columns[-1], x))
+    return joining.stack(columns[:n] if increasing else columns[:n][::-1], 1)

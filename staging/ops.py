@@ -21,30 +21,35 @@ from .elementary import (
     power, radians, real, reciprocal, remainder, right_shift, rint, sigmoid, sign, signbit, sin, sinh, softplus, sqrt,
     square, stop_gradient, subtract, tan, tanh, trunc, where, xlog1py, xlogy,
 )
-from .joining import append, column_stack, concatenate, hstack, stack, vstack
-from .numeric import convolve, cross, cumprod, interp, kron, median, searchsorted, trapezoid
-from .shaping import (
-    allclose, argsort, atleast_1d, bincount, diag, diagonal, diff, expand_dims, flatnonzero, flip, moveaxis, nonzero,
-    ravel, repeat, reshape, roll, sort, squeeze, swapaxes, take, take_along_axis, tile, trace, transpose, tril, triu,
+from .joining import append, column_stack, concatenate, hstack, pad, split, stack, vstack
+from .numeric import (
+    convolve, cross, cumprod, gradient, heaviside, interp, kron, median, polyval, searchsorted, select, trapezoid, vander,
 )
+from .shaping import (
+    allclose, argsort, atleast_1d, bincount, diag, diagonal, diff, expand_dims, fill_diagonal, flatnonzero, flip, moveaxis,
+    nonzero, ravel, repeat, reshape, roll, sort, squeeze, swapaxes, take, take_along_axis, tile, trace, transpose, tril, triu,
+)
+from .statistics import corrcoef, cov, digitize, nanmax, nanmean, nanmin, nansum, percentile, quantile
 # isort: on
 
 __all__ = [
     "abs", "acos", "acosh", "add", "all", "allclose", "any", "append", "arange", "arccos", "arccosh", "arcsin",
     "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "array", "asarray", "asin", "asinh",
     "astype", "atan", "atan2", "atanh", "atleast_1d", "average", "bincount", "bitwise_and", "bitwise_or",
-    "bitwise_xor", "broadcast_to", "cbrt", "ceil", "clip", "column_stack", "concatenate", "conj", "convolve", "copy",
-    "copysign", "cos", "cosh", "count_nonzero", "cross", "cumprod", "cumsum", "degrees", "diag", "diagonal", "diff",
-    "digamma", "divide", "dot", "einsum", "empty", "empty_like", "equal", "erf", "erfc", "exp", "exp2", "expand_dims",
-    "expm1", "eye", "flatnonzero", "flip", "floor", "floor_divide", "fmod", "full", "full_like", "greater",
-    "greater_equal", "hstack", "hypot", "imag", "inner", "interp", "invert", "isclose", "isfinite", "isinf", "isnan",
-    "kron", "left_shift", "less", "less_equal", "lgamma", "linspace", "log", "log10", "log1p", "log2", "log_softmax",
-    "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "maximum",
-    "mean", "median", "meshgrid", "min", "minimum", "moveaxis", "multiply", "negative", "nonzero", "norm",
-    "not_equal", "ones", "ones_like", "outer", "positive", "power", "prod", "radians", "ravel", "real", "reciprocal",
-    "remainder", "repeat", "reshape", "right_shift", "rint", "roll", "searchsorted", "sigmoid", "sign", "signbit",
-    "sin", "sinh", "softmax", "softplus", "sort", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient",
+    "bitwise_xor", "broadcast_to", "cbrt", "ceil", "clip", "column_stack", "concatenate", "conj", "convolve",
+    "copy", "copysign", "corrcoef", "cos", "cosh", "count_nonzero", "cov", "cross", "cumprod", "cumsum", "degrees",
+    "diag", "diagonal", "diff", "digamma", "digitize", "divide", "dot", "einsum", "empty", "empty_like", "equal",
+    "erf", "erfc", "exp", "exp2", "expand_dims", "expm1", "eye", "fill_diagonal", "flatnonzero", "flip", "floor",
+    "floor_divide", "fmod", "full", "full_like", "gradient", "greater", "greater_equal", "heaviside", "hstack",
+    "hypot", "imag", "inner", "interp", "invert", "isclose", "isfinite", "isinf", "isnan", "kron", "left_shift",
+    "less", "less_equal", "lgamma", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "maximum", "mean",
+    "median", "meshgrid", "min", "minimum", "moveaxis", "multiply", "nanmax", "nanmean", "nanmin", "nansum",
+    "negative", "nonzero", "norm", "not_equal", "ones", "ones_like", "outer", "pad", "percentile", "polyval",
+    "positive", "power", "prod", "quantile", "radians", "ravel", "real", "reciprocal", "remainder", "repeat",
+    "reshape", "right_shift", "rint", "roll", "searchsorted", "select", "sigmoid", "sign", "signbit", "sin", "sinh",
+    "softmax", "softplus", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient",
     "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace",
-    "transpose", "trapezoid", "tril", "triu", "trunc", "var", "vdot", "vstack", "where", "xlog1py", "xlogy", "zeros",
-    "zeros_like",
+    "transpose", "trapezoid", "tril", "triu", "trunc", "vander", "var", "vdot", "vstack", "where", "xlog1py",
+    "xlogy", "zeros", "zeros_like",
 ]

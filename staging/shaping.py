@@ -302,6 +302,15 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> Any:
     return x
 
 
+@stages(np.fill_diagonal)
+def fill_diagonal(x: Any, value: Any) -> None:
+    """Store a number, or one for each place, on the diagonal of a matrix, in place."""
+    if not isinstance(x, Rep) or x.ndim != 2:
+        raise StagingTypeError("fill_diagonal takes a matrix", here())
+    places = iota(el.minimum(*x.shape))
+    x[places, places] = value
+
+
 @stages(np.diagonal)
 def diagonal(x: Any, offset: int = 0) -> Any:
     """The diagonal of a matrix, a fresh array."""

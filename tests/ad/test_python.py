@@ -266,3 +266,17 @@ def test_trees_in_forward_mode() -> None:
     assert lms.jvp(summed, (TREE, 2.0), (zero, 0.0))[1] == pytest.approx(2.0 * np.sin(0.3))
     _, moved = lms.jvp(mapped, (TREE, 2.0), (zero, 1.0))
     assert moved == Node(Leaf(0.3), 4.0, Node(Leaf(0.1), 0.0, Leaf(0.7)))
+
+
+def test_functions_that_are_made_of_others() -> None:
+    def f(a):
+        square = np.pad(a[:, :2], ((0, 1), (0, 2)), mode="edge")
+        np.fill_diagonal(square, a[0])
+        bent = np.select([a > 1.0, a > 0.0], [a, a * a], 0.5 * a)
+        spread = np.corrcoef(a)[0, 1] + np.cov(a, rowvar=False)[0, 1] + np.quantile(a, 0.3) + np.percentile(a, 70.0, axis=1).sum()
+        known = np.nanmean(np.where(a > 0.0, a, np.nan)) + np.nanmax(a) * np.nanmin(a) + np.nansum(a * a)
+        smooth = np.gradient(a[0], 0.5) @ np.gradient(a, axis=1)[1] + np.polyval(a[0], a[1, 1]) + np.vander(a[2], 3).sum()
+        left, right = np.split(a, 2, axis=1)
+        return spread + known + smooth + bent.sum() + np.linalg.matrix_power(square, 3).sum() + (left * right).sum()
+
+    lms.check_grads(f, (np.random.default_rng(0).normal(size=(3, 4)),), order=1)

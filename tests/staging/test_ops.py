@@ -123,6 +123,12 @@ def test_stable_compositions(k, x):
     np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-13, atol=1e-300)
 
 
+def _filled(a, value):
+    a = a.copy()
+    np.fill_diagonal(a, value)
+    return a
+
+
 ARRAYS = [
     lambda a: a.sum(), lambda a: a.sum(axis=0), lambda a: a.sum(axis=(0, 1)), lambda a: np.sum(a, axis=-1, keepdims=True),
     lambda a: a.mean(), lambda a: a.mean(1, keepdims=True), lambda a: a.prod(axis=0), lambda a: a.max(), lambda a: a.min(axis=1),
@@ -180,6 +186,22 @@ ARRAYS = [
     lambda a: np.convolve(a.ravel(), a[0], "valid"), lambda a: np.cross(a[:, :3], a[:, 1:]),
     lambda a: np.cross(a[0, :3], a[:, 1:]),
     lambda a: np.kron(a, a[:2]), lambda a: np.kron(a[0], a[1]),
+    lambda a: np.polyval(a[0], a), lambda a: np.polyval([1.0, 2.0, 3.0], a[0]), lambda a: np.polyval(a[1], 0.5),
+    lambda a: np.gradient(a[0]), lambda a: np.gradient(a, 0.1, axis=0), lambda a: np.gradient(a, axis=1),
+    lambda a: np.select([a > 1, a > 0], [a, a * a], -1.0), lambda a: np.heaviside(a, 0.5), lambda a: np.vander(a[0], 3),
+    lambda a: np.vander(a[0], increasing=True, N=2), lambda a: np.quantile(a, 0.3), lambda a: np.quantile(a, 0.8, axis=1),
+    lambda a: np.quantile(a, 1.0, axis=0, keepdims=True), lambda a: np.percentile(a, 30),
+    lambda a: np.quantile(a, 0.5, keepdims=True),
+    lambda a: np.cov(a), lambda a: np.cov(a, rowvar=False), lambda a: np.cov(a[0]) + 0.0, lambda a: np.cov(a[0], a[1], ddof=0),
+    lambda a: np.corrcoef(a), lambda a: np.corrcoef(a[0], a[1]), lambda a: np.digitize(a, [-1.0, 0.5, 2.0]),
+    lambda a: np.digitize(a, np.sort(a[0]), right=True), lambda a: np.nansum(np.where(a > 0, a, np.nan), axis=0),
+    lambda a: np.nanmean(np.where(a > -9, a, np.nan)), lambda a: np.nanmax(np.where(a > 0, a, np.nan)),
+    lambda a: np.nanmin(np.where(a < 2, a, np.nan), axis=1), lambda a: np.split(a, 3), lambda a: np.split(a, [1, 3], axis=1),
+    lambda a: np.pad(a, 1), lambda a: np.pad(a, ((0, 2), (1, 0)), constant_values=3.0),
+    lambda a: np.pad(a[0], (2, 1), mode="edge"),
+    lambda a: _filled(a, 7.0), lambda a: _filled(a, a[0, :3]), lambda a: np.linalg.matrix_power(a[:, :3], 3),
+    lambda a: np.linalg.matrix_power(a[:, :3], 0), lambda a: np.linalg.matrix_power(a[:, :3], 1),
+    lambda a: np.linalg.matrix_power(a[:, :3] + 9 * np.eye(3), -2),
     lambda a: np.exp(a * 1j), lambda a: (a * 1j).imag, lambda a: (a + 2j).conj().real,
 ]
 
