@@ -85,6 +85,19 @@ class Context:
     literals: list[tuple[t.Constant, s.Int | s.Float]] = field(default_factory=list)
 
 
+    @property
+    def _stacks(self) -> tuple[list[Any], ...]:
+        return self.staged, self.resets, self.loops, self.assigned, self.returns, self.literals
+
+    def mark(self) -> tuple[int, ...]:
+        """How far things are, to come `back_to` it."""
+        return tuple(map(len, self._stacks))
+
+    def back_to(self, mark: tuple[int, ...]) -> None:
+        for things, n in zip(self._stacks, mark, strict=True):
+            del things[n:]
+
+
 class Scope:
     """Names in a block, and the blocks around it. `size` is how long the environment is."""
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from lms.core.errors import Span
 
 from . import syntax as s
 from . import typed as t
-from .check import BOOL, F64, I64, U8, Binding, Checker, Expect, Scope, checks, staged_result
+from .check import BOOL, F64, I64, U8, Binding, Checker, Context, Expect, Scope, checks, staged_result
 from .check_functions import declared
 from .check_patterns import left_out, pattern, refutable
 from .check_values import combine, subscripts
 from .diagnostics import Diagnostic
+from .jumps import StagedJump, without_exits
 from .operations import storing
 from .types import (
     NEVER,
@@ -288,20 +292,37 @@ def _joined_arms(c: Checker, e: s.Match, subject: t.Typed, arms: list[Any], late
 
 @checks(s.While)
 def while_(c: Checker, e: s.While, scope: Scope, want: Expect | None) -> t.Typed:
+    return leaving(c, e, scope, lambda: _while(c, e, scope))
+
+
+def leaving(c: Checker, e: s.While | s.For, scope: Scope, check: Callable[[], t.Typed]) -> t.Typed:
+    """The loop; once more without jumps, where one of its own turns out to be decided later."""
+    state = scope.context.mark()
+    try:
+        return check()
+    except StagedJump as jump:
+        if jump.target is not e:
+            raise
+        scope.context.back_to(state)
+        later = isinstance(e, s.For) and _source(c, e.clauses[0].source, scope)[2] == "later range"
+        return c.expression(without_exits(e, jump.error, later), scope)
+
+
+def _while(c: Checker, e: s.While, scope: Scope) -> t.Typed:
     context = scope.context
     context.assigned.append({})
     test, later = condition(c, e.condition, scope, "`while`")
-    body = _body(c, e.body, scope, ("a `while`", e.condition.span) if later else None, later)
+    body = _body(c, e, scope, ("a `while`", e.condition.span) if later else None, later)
     variables = _outer(context.assigned.pop(), scope)
     return t.Loop(e.span, UNIT, test, body, later, variables)
 
 
-def _body(c: Checker, e: s.Block, scope: Scope, staged: tuple[str, Any] | None, later: bool) -> t.Typed:
+def _body(c: Checker, e: s.While | s.For, scope: Scope, staged: tuple[str, Any] | None, later: bool) -> t.Typed:
     context = scope.context
     if staged:
         context.staged.append(staged)
-    context.loops.append((later, len(context.staged)))
-    made = c.expression(e, scope)
+    context.loops.append((later, len(context.staged), e))
+    made = c.expression(e.body, scope)
     context.loops.pop()
     if staged:
         context.staged.pop()
@@ -315,7 +336,7 @@ def _outer(assigned: dict[int, t.Typed], scope: Scope) -> tuple[t.Typed, ...]:
 
 @checks(s.For)
 def for_(c: Checker, e: s.For, scope: Scope, want: Expect | None) -> t.Typed:
-    return _each(c, e, list(e.clauses), scope)
+    return leaving(c, e, scope, lambda: _each(c, e, list(e.clauses), scope))
 
 
 def _each(c: Checker, e: s.For, clauses: list[s.Clause], scope: Scope) -> t.Typed:
@@ -329,7 +350,7 @@ def _each(c: Checker, e: s.For, clauses: list[s.Clause], scope: Scope) -> t.Type
     made = pattern(c, clause.pattern, item, inner)
     if (missing := refutable(made)) is not None:
         raise Diagnostic("E0310", f"this pattern leaves out `{missing[0]}`", clause.pattern.span, fix="use a name and `match`")
-    body = _each(c, e, clauses[1:], inner) if len(clauses) > 1 else _body(c, e.body, inner, None, later)
+    body = _each(c, e, clauses[1:], inner) if len(clauses) > 1 else _body(c, e, inner, None, later)
     if later:
         context.staged.pop()
     return t.Each(e.span, UNIT, made, source, body, kind, _outer(context.assigned.pop(), scope))
@@ -400,12 +421,16 @@ def jump(c: Checker, e: s.Break | s.Continue, scope: Scope, want: Expect | None)
     context = scope.context
     if not context.loops:
         raise Diagnostic("E0207", f"`{word}` stands outside a loop", e.span)
-    later, depth = context.loops[-1]
+    later, depth, target = context.loops[-1]
     if later or len(context.staged) > depth:
-        what, span = context.staged[-1]
-        raise Diagnostic("E0404", f"`{word}` stands under {what} that is decided later", e.span,
-                         notes=(("it is decided later", span),), fix="carry a flag: `var done: Rep[bool] = false`, and ask it")
+        raise StagedJump(target, decided_later(word, context, e.span))
     return t.Jump(e.span, NEVER, word)
+
+
+def decided_later(word: str, context: Context, span: Span) -> Diagnostic:
+    what, where = context.staged[-1] if context.staged else ("a loop", span)
+    return Diagnostic("E0404", f"`{word}` stands under {what} that is decided later", span, notes=(("it is decided later",
+            where),))
 
 
 @checks(s.Return)
@@ -415,8 +440,6 @@ def return_(c: Checker, e: s.Return, scope: Scope, want: Expect | None) -> t.Typ
         raise Diagnostic("E0207", "`return` stands outside a function", e.span)
     value = c.expression(e.value, scope, context.result) if e.value else c.fit(t.Tuple(e.span, UNIT, ()), context.result)
     if context.staged:
-        what, span = context.staged[-1]
-        raise Diagnostic("E0404", f"`return` stands under {what} that is decided later", e.span,
-                         notes=(("it is decided later", span),), fix="give the result by `if ... { ... } else { ... }`")
+        raise StagedJump(context, decided_later("return", context, e.span))
     context.returns.append(value.type)
     return t.Jump(e.span, NEVER, "return", value)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from lms.core.errors import Span
+from lms.core.types import Scalar
+
 from . import syntax as s
 from . import typed as t
 from .check import Checker, Context, Expect, Scope, checks
 from .check_types import TypeReader
 from .diagnostics import Diagnostic
-from .types import UNIT, AnyType, FunctionOf, Meta, default, is_later, prune, show, unify
+from .jumps import StagedJump, without_returns
+from .types import UNIT, AnyType, FunctionOf, Later, Meta, TupleOf, default, is_later, prune, show, unify
 from .walk import children
 
 
@@ -41,19 +45,52 @@ def lambda_(c: Checker, e: s.Lambda, scope: Scope, want: Expect | None) -> t.Typ
     result = declared(c, e.result, scope)
     if result is None and isinstance(goal, FunctionOf):
         result = goal.result
-    type, body = function_body(c, "a function", e.params, types, result, e.body, scope, e.result.span if e.result else None)
+    type, body = function_body(c, "a function", e.params, types, result, e.body, scope, e.result.span if e.result else None,
+                               e.result)
     return t.Function(e.span, type, "", len(types), body)
 
 
 def function_body(c: Checker, name: str, params: tuple[s.Parameter, ...], types: list[AnyType], result: AnyType | None,
-                  body: s.Expression, scope: Scope, span: Any) -> tuple[FunctionOf, t.Typed]:
+                  body: s.Expression, scope: Scope, span: Any, result_syntax: s.TypeSyntax | None = None) -> tuple[FunctionOf,
+                          t.Typed]:
     """The type and the checked body of a function inside another."""
-    type, made, _ = _checked_body(c, name, params, types, result, body, scope, span)
+    type, made, _ = _checked_body(c, name, params, types, result, body, scope, span, result_syntax)
     return type, made
 
 
+def returning(c: Checker, body: s.Expression, scope: Scope, want: Expect, result: s.TypeSyntax | None) -> t.Typed:
+    """The body of a function; once more without `return`s, where one turns out to be decided later."""
+    context = scope.context
+    state, size, names = context.mark(), scope.size, dict(scope.names)
+    try:
+        return c.expression(body, scope, want)
+    except StagedJump as jump:
+        if jump.target is not context:
+            raise
+        context.back_to(state)
+        scope.size, scope.names = size, names
+        zero = zero_of(want.type, body.span)
+        if zero is None or result is None:
+            fix = "declare the result type" if result is None else "give the result by `if ... { ... } else { ... }`"
+            raise Diagnostic(jump.error.code, jump.error.message, jump.error.span, notes=jump.error.notes, fix=fix) from None
+        return c.expression(without_returns(body, result, zero, jump.error), scope, want)
+
+
+def zero_of(type: AnyType, span: Span) -> s.Expression | None:
+    """A value of a type that nobody will read; None where there is none at hand."""
+    type = prune(type)
+    if isinstance(type, TupleOf):
+        parts = [zero_of(x, span) for x in type.items]
+        return None if any(x is None for x in parts) else s.Tuple(span, tuple(x for x in parts if x is not None))
+    inner = prune(type.inner) if isinstance(type, Later) else type
+    if not isinstance(type, Later) or not isinstance(inner, Scalar):
+        return None
+    return s.Bool(span, False) if inner.kind == "b" else s.Int(span, "0", 0)
+
+
 def _checked_body(c: Checker, name: str, params: tuple[s.Parameter, ...], types: list[AnyType], result: AnyType | None,
-                  body: s.Expression, scope: Scope, span: Any) -> tuple[FunctionOf, t.Typed, Context]:
+                  body: s.Expression, scope: Scope, span: Any,
+                  result_syntax: s.TypeSyntax | None = None) -> tuple[FunctionOf, t.Typed, Context]:
     outer = scope.context
     known: AnyType = Meta() if result is None else result
     want = Expect(known, f"the result of {name} is declared here" if span else "", span)
@@ -63,7 +100,7 @@ def _checked_body(c: Checker, name: str, params: tuple[s.Parameter, ...], types:
     for p, type in zip(params, types, strict=True):
         inner.bind(p.name, type, p.name_span, "parameter", p.mut)
         c.types[p] = type
-    made = c.expression(body, inner, want)
+    made = returning(c, body, inner, want, result_syntax)
     c.finish(context)
     if context.returns:
         made = t.Catch(made.span, known, "return", made)
@@ -86,7 +123,7 @@ def local_function(c: Checker, e: s.Def, scope: Scope, want: Expect | None) -> t
     result = declared(c, e.result, scope)
     binding = scope.bind(e.name, FunctionOf(tuple(types), Meta() if result is None else result), e.name_span)
     span = e.result.span if e.result else None
-    type, body, context = _checked_body(c, f"`{e.name}`", e.params, types, result, e.body, scope, span)
+    type, body, context = _checked_body(c, f"`{e.name}`", e.params, types, result, e.body, scope, span, e.result)
     unify(binding.type, type)
     passes = result is not None and (is_later(result) or result == UNIT) and bool(types) and all(map(is_later, types))
     staged = passes and not context.shifts and _names(e.body, e.name)

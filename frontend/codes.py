@@ -123,8 +123,9 @@ value needed now cannot depend on it. Make what needs it `Rep[T]`, or decide by 
 A variable of now cannot be assigned under a condition or in a loop that is decided later: whether it happens is not
 known now. Declare it `var x: Rep[T]`, a variable of the generated program."""),
     "E0404": ("a jump that is decided later", """\
-`break`, `continue` and `return` leave loops and functions whose course is known now. Under a condition of later,
-carry a flag in a `var` of type `Rep[bool]`, or give the result by `if` and `else`."""),
+`break`, `continue` and `return` under a condition of later become flags of the generated program. For that they are
+statements of their own, not parts of expressions; and a function that returns early has a declared result of numbers,
+since the result needs a value from the start. Otherwise give the result by `if` and `else`."""),
     "E0405": ("no such type of later", """\
 `Rep[T]` is for numbers, arrays, tuples of these, and `data` whose fields are such. Functions, lists and strings exist
 now only; `Rep[Rep[T]]` means nothing."""),

@@ -191,7 +191,8 @@ class StagedFunction:
         self.body = self._body()
         self.body.__doc__ = getattr(instance.syntax, "doc", "") if instance is not None else ""
         self.body.__name__ = self.body.__qualname__ = self.__name__
-        setattr(self.body, "__signature__", signature_of(names, self.types, muts, result, defaults))  # noqa: B010  # what inspect reads
+        shown = signature_of(names, self.types, muts, result, defaults)
+        self.body.__dict__["__signature__"] = shown  # what `inspect` reads
         self.signature = Signature(self.body)
         self.signature.span = span
         self.unstaged = self.body

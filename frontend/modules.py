@@ -17,6 +17,7 @@ from lms.core.types import Size
 from . import syntax as s
 from . import typed as t
 from .check import Checker, Context, Expect, Scope
+from .check_functions import returning
 from .check_types import TypeReader, declared_sizes
 from .diagnostics import Diagnostic
 from .instances import bound_names, differentiable, exportable, holders, inside_later, place_of, size_binding
@@ -349,7 +350,7 @@ class Module:
                 for p, (_, type, _) in zip(e.params, made.params, strict=True))
             for name, position, axis in made.sizes:
                 scope.names[name] = size_binding(name, position, axis, made, context)
-            body = c.expression(e.body, scope, want)
+            body = returning(c, e.body, scope, want, e.result)
             c.finish(context)
             made.result = default(want.type)
             made.body = t.Catch(body.span, made.result, "return", body) if context.returns else body
