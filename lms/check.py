@@ -1,4 +1,4 @@
-"""Comparing derivatives with differences: for tests of one's own functions and rules."""
+"""Comparing derivatives with differences, or with a complex step: for tests of one's own functions and rules."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from lms.staging import trees
+from lms.ad import api as ad
+from lms.ad.differentiate import derivatives as asked
+from lms.backends.llvm.native import suspended
+from lms.staging import functions, trees
 
 from . import derivatives
+from .api import inputs
+from .derivatives import as_staged
+
+EXACT = 1e-8  # relative: what a complex step is good for, after a long program
+SHOWN = 64  # elements of an argument that are looked at one by one
 
 
 def check_grads(f: Callable[..., Any], args: Sequence[Any], order: int = 2, modes: Sequence[str] = ("forward", "reverse"),
@@ -19,34 +27,140 @@ def check_grads(f: Callable[..., Any], args: Sequence[Any], order: int = 2, mode
 
     The derivative in the direction must be the central difference (forward), and the gradient times the direction must be the
     same number (reverse). Of order 2 and more, the derivative in the direction is checked in its turn. `f` may be staged or
-    not; arguments may be containers, and only their floats are moved. `tolerance` is relative to the largest number compared.
+    not; arguments may be containers, and only their floats and complex numbers are moved. `tolerance` is relative to the
+    largest number compared; where `f` is analytic, a complex step takes the place of differences, and 1e-8 that of `tolerance`.
+    The error names the arguments whose gradient is off, and the rule of yours that is, with the line of its call.
 
         lms.check_grads(lambda x: x**3, (2.0,))
     """
-    random = np.random.default_rng(seed)
-    direction = tuple(trees.map_leaves(lambda x: _normal(random, x), x) for x in args)
-    found = trees.map_leaves(_copied, f(*_copies(args)))
-    name = getattr(f, "__name__", "f")
-    expected = _difference(f, args, direction, eps)
-    if "forward" in modes:
-        value, moved = derivatives.jvp(f, _copies(args), _copies(direction))
-        _compare(f"{name}: the value in forward mode", _floats(value), _floats(found), 1e-12)
-        _compare(f"{name}: the derivative in forward mode", _beside(moved, found), expected, tolerance)
-    if "reverse" in modes:
-        value, pull = derivatives.vjp(f, *_copies(args))
-        _compare(f"{name}: the value in reverse mode", _floats(value), _floats(found), 1e-12)
-        cotangent = trees.map_leaves(lambda x: _normal(random, x), found)
-        gradients = pull(cotangent)
-        outward = sum(float(np.sum(u * v)) for u, v in zip(_floats(cotangent), expected, strict=True))
-        inward = sum(float(np.sum(g * d)) for g, d in zip(_beside(gradients, args), _floats(direction), strict=True))
-        _compare(f"{name}: the gradient times the direction, in reverse mode", [np.array(inward)], [np.array(outward)],
-                 tolerance)
+    _Check(f, args, tuple(modes), tolerance, eps, np.random.default_rng(seed)).run()
     if order > 1:
+        direction = _direction(np.random.default_rng(seed), args)
+
         def slope(*xs: Any) -> Any:
             return derivatives.jvp(f, xs, direction)[1]
 
-        slope.__name__ = f"the derivative of {name}"
+        slope.__name__ = f"the derivative of {_name(f)}"
         check_grads(_with_signature_of(f, slope, args), args, order - 1, modes, 10 * tolerance, eps, seed + 1)
+
+
+class _Check:
+    """The derivatives of a function at one point."""
+
+    def __init__(self, f: Callable[..., Any], args: Sequence[Any], modes: Sequence[str], tolerance: float, eps: float,
+                 random: np.random.Generator) -> None:
+        self.f, self.args, self.modes, self.eps = f, args, modes, eps
+        self.direction = _direction(random, args)
+        self.found = trees.map_leaves(_copied, f(*_copies(args)))
+        alone = isinstance(self.found, float)  # then what is shown is its gradient
+        self.cotangent = 1.0 if alone else trees.map_leaves(lambda x: _normal(random, x), self.found)
+        exact = self._by_complex_step()
+        self.tolerance = tolerance if exact is None else min(tolerance, EXACT)
+        self.expected = _difference(f, args, self.direction, eps) if exact is None else exact
+
+    def run(self) -> None:
+        name = _name(self.f)
+        if "forward" in self.modes:
+            value, moved = derivatives.jvp(self.f, _copies(self.args), _copies(self.direction))
+            self._compare(f"{name}: the value in forward mode", _floats(value), _floats(self.found), 1e-12)
+            self._compare(f"{name}: the derivative in forward mode", _beside(moved, self.found), self.expected, self.tolerance)
+        if "reverse" in self.modes:
+            value, pull = derivatives.vjp(self.f, *_copies(self.args))
+            self._compare(f"{name}: the value in reverse mode", _floats(value), _floats(self.found), 1e-12)
+            gradients = pull(self.cotangent)
+            outward = _inner(_floats(self.cotangent), self.expected)
+            inward = _inner(_beside(gradients, self.args), _floats(self.direction))
+            self._compare(f"{name}: the gradient times the direction, in reverse mode", [np.array(inward)], [np.array(outward)],
+                          self.tolerance, gradients)
+
+    def _compare(self, what: str, found: Sequence[Any], expected: Sequence[Any], tolerance: float, gradients: Any = None) -> None:
+        largest = max((float(np.max(np.abs(e), initial=0.0)) for e in expected), default=0.0)
+        for g, e in zip(found, expected, strict=True):
+            if not np.all(np.isclose(g, e, rtol=0.0, atol=tolerance * max(1.0, largest), equal_nan=True)):
+                said = [f"{what} is {g}, and by differences {e}", *self._arguments(gradients), *self._rules()]
+                raise AssertionError("\n".join(said))
+
+    # ---------------------------------------------------------------------------------- where it is off
+
+    def _arguments(self, gradients: Any) -> list[str]:
+        """The arguments whose part of the gradient is not that of differences."""
+        if gradients is None:
+            gradients = derivatives.vjp(self.f, *_copies(self.args))[1](self.cotangent)
+        names = list(inspect.signature(getattr(self.f, "unstaged", self.f)).bind(*self.args).arguments)
+        out = []
+        for k, arg in enumerate(self.args):
+            shape = trees.flatten(arg)[1]
+            paths = trees.paths(shape, names[k] if k < len(names) else f"argument {k}")
+            gradient = trees.flatten(gradients[k])[0]
+            for place, (path, x) in enumerate(zip(paths, trees.flatten(arg)[0], strict=True)):
+                if _kind(x):
+                    out += self._argument(path, k, place, gradient[place])
+        return out
+
+    def _argument(self, path: str, k: int, place: int, gradient: Any) -> list[str]:
+        """One leaf: the element where its gradient is furthest from differences."""
+        leaf = trees.flatten(self.args[k])[0][place]
+        worst, said = 0.0, list[str]()
+        for index in list(np.ndindex(np.shape(leaf)))[:SHOWN]:
+            slope = self._slope(k, place, index, 1.0)
+            if _kind(leaf) == "c":
+                slope += 1j * self._slope(k, place, index, 1j)
+            mine = np.asarray(gradient)[index]
+            if (error := abs(mine - slope)) > max(worst, 1e-4 * max(1.0, abs(slope))):
+                element = path + (f"[{', '.join(map(str, index))}]" if index else "")
+                worst, said = float(error), [f"by {element} it is {mine:.6g}, and by differences {slope:.6g}"]
+        return said
+
+    def _slope(self, k: int, place: int, index: tuple[int, ...], by: complex) -> Any:
+        """The difference along one element."""
+        directions = [trees.map_leaves(lambda _: None, x) for x in self.args]
+        leaves, shape = trees.flatten(self.args[k])
+        unit = np.zeros(np.shape(leaves[place]), type(by))
+        unit[index] = by
+        directions[k] = trees.unflatten(shape, [unit[()] if j == place else None for j in range(len(leaves))])
+        return _inner(_floats(self.cotangent), _difference(self.f, self.args, directions, self.eps))
+
+    def _rules(self) -> list[str]:
+        """The rule of the user's that is off, if there is one."""
+        from .suspects import rule_that_is_off
+
+        def leaves(by: float) -> Any:
+            moved = [trees.map_leaves(lambda x, d: _copied(x) if d is None else x + by * d, x, d)
+                     for x, d in zip(self.args, self.direction, strict=True)]
+            return self._program(moved)
+
+        (program, at), (_, before), (_, after) = leaves(0.0), leaves(-self.eps), leaves(self.eps)
+        if any(True for _ in asked(program)):
+            return []  # derivatives of derivatives: their rules are ordinary functions
+        said = rule_that_is_off(program, at, before, after, self.eps, 1e-4, 0)
+        return [said] if said else []
+
+    def _program(self, args: Sequence[Any]) -> tuple[Any, list[Any]]:
+        """The function as staged, rules of its own included, and the leaves of a call."""
+        body, signature = ad.plain(as_staged(self.f))
+        bound = signature.bind(_copies(args), {})
+        with suspended():
+            traced = functions.trace(body, signature, bound)
+        return traced.program, [*bound.values, *(h.now() for h in traced.hidden)]
+
+    def _by_complex_step(self) -> list[Any] | None:
+        """The derivative in the direction, if the function is analytic in its floats and they are all double."""
+        from .analytic import along, is_analytic
+
+        f = as_staged(self.f)
+        bound = f.signature.bind(_copies(self.args), {})
+        s = f.found(bound)
+        program = s.simplified()
+        if not is_analytic(program) or any(_kind(x) == "c" or (_kind(x) == "f" and np.asarray(x).dtype != np.float64)
+                                           for x in bound.values):
+            return None
+        leaves = inputs(s, bound)
+        moving = iter([d for d in trees.flatten(self.direction)[0] if d is not None])
+        directions = [next(moving) if _kind(x) == "f" else None for x in bound.values]
+        values, slopes = along(program, leaves, [*directions, *[None] * (len(leaves) - len(directions))])
+        known = _floats(self.found)
+        same = len(values) == len(known) and all(np.allclose(v, x, 1e-9, 1e-9) for v, x in zip(values, known, strict=True))
+        return slopes if same else None  # outside the domain on the real line
 
 
 def _with_signature_of(f: Callable[..., Any], slope: Callable[..., Any], args: Sequence[Any]) -> Callable[..., Any]:
@@ -57,15 +171,34 @@ def _with_signature_of(f: Callable[..., Any], slope: Callable[..., Any], args: S
     return slope
 
 
-def _is_float(x: Any) -> bool:
-    return isinstance(x, float | np.floating) or (isinstance(x, np.ndarray) and x.dtype.kind == "f")
+def _name(f: Callable[..., Any]) -> str:
+    return getattr(f, "__name__", "f")
+
+
+def _kind(x: Any) -> str:
+    """`f` for floats, `c` for complex numbers, arrays of them included; nothing for the rest."""
+    if not isinstance(x, float | complex | np.inexact | np.ndarray):
+        return ""
+    kind = np.asarray(x).dtype.kind
+    return kind if kind in "fc" else ""
 
 
 def _normal(random: np.random.Generator, x: Any) -> Any:
-    if not _is_float(x):
+    if not _kind(x):
         return None
-    drawn = random.normal(size=np.shape(x))
-    return drawn.astype(x.dtype) if isinstance(x, np.ndarray) else float(drawn)
+    drawn = np.asarray(random.normal(size=np.shape(x)))
+    if _kind(x) == "c":
+        drawn = drawn + 1j * random.normal(size=np.shape(x))
+    return drawn.astype(x.dtype) if isinstance(x, np.ndarray) else drawn.item()
+
+
+def _direction(random: np.random.Generator, args: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(trees.map_leaves(lambda x: _normal(random, x), x) for x in args)
+
+
+def _inner(xs: Sequence[Any], ys: Sequence[Any]) -> float:
+    """The inner product of what a cotangent and a tangent hold."""
+    return sum(float(np.sum(np.conj(x) * y).real) for x, y in zip(xs, ys, strict=True))
 
 
 def _copied(x: Any) -> Any:
@@ -77,13 +210,13 @@ def _copies(xs: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _floats(x: Any) -> list[Any]:
-    return [np.asarray(leaf) for leaf in trees.flatten(x)[0] if _is_float(leaf)]
+    return [np.asarray(leaf) for leaf in trees.flatten(x)[0] if _kind(leaf)]
 
 
 def _beside(derivative: Any, primal: Any) -> list[Any]:
     """The parts of a derivative that stand beside floats."""
     pairs = zip(trees.flatten(derivative)[0], trees.flatten(primal)[0], strict=True)
-    return [np.asarray(d) for d, x in pairs if _is_float(x)]
+    return [np.asarray(d) for d, x in pairs if _kind(x)]
 
 
 def _difference(f: Callable[..., Any], args: Sequence[Any], direction: Sequence[Any], eps: float) -> list[Any]:
@@ -94,10 +227,3 @@ def _difference(f: Callable[..., Any], args: Sequence[Any], direction: Sequence[
 
     near, far = (zip(at(h), at(-h), strict=True) for h in (eps, 2 * eps))
     return [(8 * (a - b) - (c - d)) / (12 * eps) for (a, b), (c, d) in zip(near, far, strict=True)]
-
-
-def _compare(what: str, found: Sequence[Any], expected: Sequence[Any], tolerance: float) -> None:
-    largest = max((float(np.max(np.abs(e), initial=0.0)) for e in expected), default=0.0)
-    for g, e in zip(found, expected, strict=True):
-        if not np.all(np.isclose(g, e, rtol=0.0, atol=tolerance * max(1.0, largest), equal_nan=True)):
-            raise AssertionError(f"{what} is {g}, and by differences {e}")

@@ -21,8 +21,9 @@ MAY_IMPORT = {
     "frontend": {"core", "staging", "ad"},
     "backends": {"core"},
 }
-SEE_ALL = {"", "api", "check", "cli", "colouring", "commands", "derivatives", "dev", "emit", "files", "fronts", "known",
-           "loading", "memory", "pattern", "pipeline", "roots", "sparse", "specialization", "__main__"}
+SEE_ALL = {"", "__main__", "analytic", "api", "check", "cli", "colouring", "commands", "derivatives", "dev", "emit",
+           "files", "fronts", "known", "loading", "memory", "pattern", "pipeline", "roots", "sparse",
+           "specialization", "suspects"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
