@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from lms.core.errors import LmsError
 from lms.core.ir import Program
 
-from . import arrays, control, records, runtime, speaking
+from . import arrays, control, linalg, records, runtime, speaking
 from .function import FunctionWriter, Line
 from .helpers import closure
 from .interface import Interface, documentation, finisher, handles, head, interface, needs_wrapper, wrapper
@@ -17,7 +17,7 @@ from .names import comment, quoted
 from .scalars import LIBM
 from .signature import Module, Options, Signature
 
-_ = (arrays, control, speaking)  # imported for the rules they register
+_ = (arrays, control, linalg, speaking)  # imported for the rules they register
 
 _MATH = "|".join(sorted(LIBM))
 _INCLUDES = {

@@ -10,6 +10,7 @@ import re
 from lms.core.types import SCALARS, Scalar
 
 from .expressions import c_scalar
+from .factors import FACTORS
 
 _INTEGER = {
     "add": "static inline {T} {f}({T} x, {T} y) {{ return ({T})(({W})x + ({W})y); }}",
@@ -183,6 +184,8 @@ def helper(name: str) -> str | None:
         return _AS.get(t.name)
     if op in _NARROW and t.name == "f32":
         return _NARROW[op]
+    if op in FACTORS:
+        return FACTORS[op].format(**_words(name, t)) if t.is_float else None
     table = _COMPLEX if t.is_complex else _FLOAT if t.is_float else _INTEGER | (_SIGNED if t.kind == "i" else _UNSIGNED)
     return table[op].format(**_words(name, t)) if op in table else None
 
