@@ -439,6 +439,7 @@ class FunctionWriter:
 
     def _return(self) -> None:
         results, where = self.function.body.results, self.signature
+        self.span = None
         if where.direct:
             self.write(f"return {self.one(results[0]).text};")
             return

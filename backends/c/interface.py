@@ -173,7 +173,7 @@ def documentation(face: Interface) -> list[str]:
 
 
 def _said(r: Result) -> str:
-    return f"{r.type}: {r.way.value}" if r.way in (Way.HANDLE, Way.RECORD) else f"{r.type}: result"
+    return f"{r.type}, {r.way.value}" if r.way in (Way.HANDLE, Way.RECORD) else str(r.type)
 
 
 # ------------------------------------------------------------------------------------------------ the wrapper
@@ -222,6 +222,9 @@ class _Wrapper:
             returned = any(r.way is Way.RETURNED for r in face.results)
             write(f"    {'return ' if returned else places[0][0] + ' = ' if where.direct else ''}{call};")
             write("    int status = LMS_OK;") if face.context else None
+        elif not held and all(len(place) == 1 for place in places):
+            write(f"    return {call};")
+            return self._whole()
         else:
             write(f"    int status = {call};")
         give = [line for r, place in zip(face.results, places, strict=True) for line in self._give(r, place)]
@@ -233,6 +236,10 @@ class _Wrapper:
             write(f"    if (status != LMS_OK) lms_abandon(lms, {held});")
         if face.context:
             write("    return status;")
+        return self._whole()
+
+    def _whole(self) -> list[Line]:
+        face = self.face
         return [Line(text) for text in (*documentation(face), f"{head(self.module, face)} {{", *self.lines, "}")]
 
     def _arguments(self, places: list[list[str]]) -> list[str]:

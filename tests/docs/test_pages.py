@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/gradients.md", "docs/tutorial.md"]
+PAGES = ["README.md", "docs/c.md", "docs/gradients.md", "docs/tutorial.md"]
 BLOCK = re.compile(r"^```(python|output)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARK = "\N{BULLET}\N{BULLET}\N{BULLET}"
 
