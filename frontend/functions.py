@@ -179,9 +179,8 @@ class StagedFunction:
     __lms_staged__ = True
     rule: Any = None
 
-    def __init__(self, name: str, types: Sequence[AnyType], result: AnyType | None, enter: Callable[[tuple[Any, ...], Frame],
-            State],
-                 span: Span, instance: t.Instance | None = None) -> None:
+    def __init__(self, name: str, types: Sequence[AnyType], result: AnyType | None,
+                 enter: Callable[[tuple[Any, ...], Frame], State], span: Span, instance: t.Instance | None = None) -> None:
         self.__name__ = self.__qualname__ = self.name = name or "function"
         self.types, self.result, self.span = list(types), result, span
         names = [p[0] for p in instance.params] if instance is not None else [f"x{k}" for k in range(len(self.types))]
@@ -212,9 +211,7 @@ class StagedFunction:
         given = [x if is_later(type) else Known(x) for x, type in zip(args, self.types, strict=True)]
         with current().at(span):
             try:
-                if self.rule is not None:
-                    return inward(custom.call(self.body, self.signature, self.rule, given, {}), self.result)
-                return inward(staging_functions.call(self.body, self.signature, given, {}), self.result)
+                return inward(self(*given), self.result)
             except Diagnostic:
                 raise
             except LmsError as e:
@@ -224,6 +221,8 @@ class StagedFunction:
         return give(self.call(args, span), k)
 
     def __call__(self, *args: Any) -> Any:
+        if self.rule is not None:
+            return custom.call(self.body, self.signature, self.rule, args, {})
         return staging_functions.call(self.body, self.signature, args, {})
 
     def __repr__(self) -> str:
