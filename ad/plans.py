@@ -29,6 +29,7 @@ from lms.staging.checkpoints import snapshots
 
 from .apart import Apart
 from .control import trips
+from .plan_cost import refuse_excess
 
 _s, _a, _c = p.scalar, p.array, p.control
 LOOPS = (_c.for_, _c.while_)
@@ -214,6 +215,8 @@ class _Outlined:
         run = self._run()
         if self.counted:
             n = trips(b, *planner.values(self.node.operands[:3]))
+            if arrays := self._changed():  # the carried values alone are on the full tape too
+                refuse_excess(planner, self.node, plan, k, n, [planner.type(v.type) for v in (*self.carried, *arrays)])
             out = (self._segments(run, n, inits) if k is None else
                    self._call(run, b.const(0), n, count, inits, again=self._split(run)))
         else:
@@ -293,6 +296,12 @@ class _Outlined:
                                     names=[v.name for v in self.carried])
             self.given = outer
         return f.name
+
+    def _changed(self) -> list[Value]:
+        """The arrays that a snapshot holds beside the carried values: those that the loop reads and changes."""
+        effects = self.planner.plans.effects
+        access = effects.of(self.node)
+        return [v for v in self.free if isinstance(v.type, ArrayType) and effects.roots(v) & access.changes & access.reads]
 
     def _small(self) -> bool:
         """Whether what an iteration keeps is a few numbers."""

@@ -321,6 +321,31 @@ def test_an_array_by_two_names_is_refused() -> None:
     assert "# here" in str(found.value)
 
 
+def test_snapshots_that_exceed_the_full_tape() -> None:
+    def known(x):
+        a = np.zeros(1_000_000)
+        for i in lms.range(30, checkpoint="revolve(20)"):  # here
+            a[i] = a[i + 1] + x
+            x = x + 0.1 * a[i]
+        return x
+
+    with pytest.raises(lms.StagingError, match="snapshots take 160000160 bytes, and the full tape .* no more than 1920") as found:
+        lms.grad(known)(0.5)
+    assert "# here" in str(found.value)
+
+    @lms.stage(backend="interpret")
+    def later(a: Mut[Array[f64, "n"]], x: Rep[f64], n: Rep[i64]) -> Rep[f64]:
+        for i in lms.range(n, checkpoint="sqrt"):  # there
+            a[i] *= x
+            x = x + 0.1 * a[i]
+        return x
+
+    lms.grad(later)(np.ones(100), 0.5, 100)  # too little to matter
+    with pytest.raises(ValueError, match="snapshots take 5600056 bytes") as late:
+        lms.grad(later)(np.ones(100_000), 0.5, 50)
+    assert "# there" in str(late.value)
+
+
 # ---------------------------------------------------------------------------------------------- memory
 
 

@@ -42,6 +42,10 @@ EXPECTED = {
     "A negative size": "ValueError",
     "A singular matrix": "LinAlgError",
     "A root that is not found": "RuntimeError",
+    "No plan": "StagingError",
+    "Snapshots larger than the full tape": "StagingError",
+    "An array by two names, run again": "StagingError",
+    "Python, run again": "StagingError",
 }
 IN_A_PROCESS = {"Runaway recursion": None, "A size whose bytes overflow 64 bits": None, "10^14 elements": None,
                 "10^9 elements where memory is limited to 2 GiB": 2 << 30}
