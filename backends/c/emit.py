@@ -30,7 +30,7 @@ _INCLUDES = {
     "stdint.h": r"\bu?int(?:\d+|ptr)_t\b|\bU?INT\d+_|PTRDIFF_MAX",
     "stdio.h": r"\b(?:printf|snprintf|vsnprintf|fprintf|FILE|fputs)\b",
     "stdlib.h": r"\b(?:malloc|calloc|free|strtod|strtoll|strtoull|strtol|exit)\b",
-    "string.h": r"\b(?:mem(?:cpy|set|cmp)|str(?:len|cpy|n?cmp|chr|str))\b",
+    "string.h": r"\b(?:mem(?:cpy|set|cmp)|str(?:len|cpy|n?cmp|chr|str|spn|cspn))\b",
 }
 _CONTRACT = """#if defined(__FAST_MATH__)
 #error "this program means what IEEE 754 says: compile it without -ffast-math"

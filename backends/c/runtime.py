@@ -264,9 +264,15 @@ static void lms_argsort(uint64_t *keys, int64_t *out, int64_t stride, int64_t n)
     for (int64_t i = 0; i < n; i++) out[i * stride] = (int64_t)from[i];
 }"""
 
-FORMAT = """/* As printf has it, and not-a-numbers without a sign. */
+FORMAT = """/* As printf has it; but not-a-numbers have no sign, and zeros go before what is not finite, too. */
 static const char *lms_format(char *text, size_t size, const char *format, double x) {
     snprintf(text, size, format, x != x ? (double)NAN : x);
+    size_t blank = strspn(text, " ");
+    if (!isfinite(x) && blank > 0 && format[strcspn(format, "0123456789.")] == '0') {
+        char sign = text[blank];
+        memset(text, '0', blank);
+        if (sign == '-' || sign == '+') text[0] = sign, text[blank] = '0';
+    }
     return text;
 }"""
 
