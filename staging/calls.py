@@ -64,7 +64,19 @@ def staged_call(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
                            fix="write a `for` loop over the array, or a comprehension: `np.array([f(v) for v in x])`")
     elif not isinstance(f, FunctionType | MethodType | type) and isinstance(vars(type(f)).get("__call__"), FunctionType):
         return staged_call(MethodType(type(f).__call__, f), args, kwargs)
-    return f(*args, **kwargs)
+    return _of_library(f, args, kwargs)
+
+
+def _of_library(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """A call of what is not the user's, which runs now. What cannot be staged in there is an error at the user's call."""
+    try:
+        return f(*args, **kwargs)
+    except StagingError as e:
+        if e.span is None or not reach.in_library(e.span.file):
+            raise
+        name = f"{f.__module__.partition('.')[0]}'s {f.__name__}"
+        raise StagingError(f"{name} is a library's and runs now, but {e.message}", here(), notes=(("in the library", e.span),),
+                           fix="write it as a function of your own, or call back: `lms.py_call(f, result_type, *args)`") from None
 
 
 def _by_key(kwargs: Mapping[str, Any]) -> bool:

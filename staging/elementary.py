@@ -292,7 +292,9 @@ def real(x: Any, /) -> Any:
 @stages(np.imag)
 def imag(x: Any, /) -> Any:
     """The imaginary part, zero for real numbers."""
-    return e.apply(_s.imag, x, kinds="c") if promote(x).is_complex else multiply(x, 0)
+    from .creation import zeros_like
+
+    return e.apply(_s.imag, x, kinds="c") if promote(x).is_complex else zeros_like(x)
 
 
 @stages(np.conjugate)

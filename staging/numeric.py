@@ -207,3 +207,11 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # no
     for _ in range(n - 1):
         columns.append(el.multiply(columns[-1], x))
     return joining.stack(columns[:n] if increasing else columns[:n][::-1], 1)
+
+
+@stages(np.angle)
+def angle(x: Any, deg: bool = False) -> Any:
+    """The angle of a complex number, in radians or degrees."""
+    x = asarray(x)
+    out = el.arctan2(el.imag(x), el.real(x))
+    return el.degrees(out) if deg else out

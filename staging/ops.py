@@ -23,7 +23,8 @@ from .elementary import (
 )
 from .joining import append, column_stack, concatenate, hstack, pad, split, stack, vstack
 from .numeric import (
-    convolve, cross, cumprod, gradient, heaviside, interp, kron, median, polyval, searchsorted, select, trapezoid, vander,
+    angle, convolve, cross, cumprod, gradient, heaviside, interp, kron, median, polyval, searchsorted, select, trapezoid,
+    vander,
 )
 from .shaping import (
     allclose, argsort, atleast_1d, bincount, diag, diagonal, diff, expand_dims, fill_diagonal, flatnonzero, flip, moveaxis,
@@ -33,9 +34,9 @@ from .statistics import corrcoef, cov, digitize, nanmax, nanmean, nanmin, nansum
 # isort: on
 
 __all__ = [
-    "abs", "acos", "acosh", "add", "all", "allclose", "any", "append", "arange", "arccos", "arccosh", "arcsin",
-    "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "array", "asarray", "asin", "asinh",
-    "astype", "atan", "atan2", "atanh", "atleast_1d", "average", "bincount", "bitwise_and", "bitwise_or",
+    "abs", "acos", "acosh", "add", "all", "allclose", "angle", "any", "append", "arange", "arccos", "arccosh",
+    "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "array", "asarray", "asin",
+    "asinh", "astype", "atan", "atan2", "atanh", "atleast_1d", "average", "bincount", "bitwise_and", "bitwise_or",
     "bitwise_xor", "broadcast_to", "cbrt", "ceil", "clip", "column_stack", "concatenate", "conj", "convolve",
     "copy", "copysign", "corrcoef", "cos", "cosh", "count_nonzero", "cov", "cross", "cumprod", "cumsum", "degrees",
     "diag", "diagonal", "diff", "digamma", "digitize", "divide", "dot", "einsum", "empty", "empty_like", "equal",

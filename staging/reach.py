@@ -69,11 +69,15 @@ def is_library(f: FunctionType) -> bool:
     """Whether a Python function belongs to the standard library or an installed package that has not opted in."""
     if is_ours(f.__code__):
         return True
-    file = os.path.realpath(f.__code__.co_filename)
-    if not file.startswith(_LIBRARIES):
-        return file.startswith("<frozen")
+    if not in_library(f.__code__.co_filename):
+        return False
     package = sys.modules.get((f.__module__ or "").partition(".")[0])
     return not getattr(package, "__lms_stage__", False)
+
+
+def in_library(file: str) -> bool:
+    """Whether a file belongs to the standard library or an installed package."""
+    return file.startswith("<frozen") or os.path.realpath(file).startswith(_LIBRARIES)
 
 
 def python_function(f: Any) -> FunctionType | None:

@@ -199,6 +199,7 @@ ARRAYS = [
     lambda a: np.nanmin(np.where(a < 2, a, np.nan), axis=1), lambda a: np.split(a, 3), lambda a: np.split(a, [1, 3], axis=1),
     lambda a: np.pad(a, 1), lambda a: np.pad(a, ((0, 2), (1, 0)), constant_values=3.0),
     lambda a: np.pad(a[0], (2, 1), mode="edge"),
+    lambda a: np.angle(a + 1j), lambda a: np.angle(a * 1j - 2.0, deg=True), lambda a: np.angle(a), lambda a: np.imag(np.where(a > 0, np.inf, a)), lambda a: np.imag(a[0, 0]) + 0.0,
     lambda a: _filled(a, 7.0), lambda a: _filled(a, a[0, :3]), lambda a: np.linalg.matrix_power(a[:, :3], 3),
     lambda a: np.linalg.matrix_power(a[:, :3], 0), lambda a: np.linalg.matrix_power(a[:, :3], 1),
     lambda a: np.linalg.matrix_power(a[:, :3] + 9 * np.eye(3), -2),

@@ -260,3 +260,14 @@ def test_items_of_now_by_a_key_of_later():
         agrees(backwards, (np.array(x),))
     assert "np.argsort(keys)" in str(refused(lambda x: sorted(range(3), key=lambda i: x[i])[0], np.arange(3.0)))
     assert "np.nditer cannot be staged" in str(refused(lambda x: sum(v for v in np.nditer(x)), np.arange(3.0)))
+
+
+def test_a_library_that_looks_at_a_staged_value_is_named_at_the_users_call():
+    from scipy.optimize import brentq
+
+    def root(a: Rep[f64]):
+        return brentq(lambda t: t * t - a, 0.0, 5.0)
+
+    e = refused(root, 2.0)
+    assert "scipy's brentq is a library's and runs now, but" in str(e) and "py_call" in e.fix
+    points_at(e, root, "brentq(lambda t: t * t - a, 0.0, 5.0)")
