@@ -254,8 +254,10 @@ def stage(type: AnyType) -> str:
     """When a value of a type is known."""
     if is_later(type):
         return "known later: when the generated program runs"
-    if isinstance(prune(type), FunctionOf):
-        return "known now: calls leave their bodies in the generated program" if holds_later(type) else "known now"
+    known = prune(type)
+    if isinstance(known, FunctionOf):
+        makes = any(map(holds_later, (*known.params, known.result)))
+        return "known now: calls make code of what is known later" if makes else "known now"
     return "known now, with parts known later" if holds_later(type) else "known now"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from . import check_control, check_values  # noqa: F401  # they register what they check
 from . import syntax as s
@@ -12,6 +14,7 @@ from .check_calls import call  # noqa: F401  # registered too
 from .diagnostics import Diagnostic, SourceErrors
 from .modules import Definition, Module
 from .parse import deep_recursion, parse, parse_partial
+from .types import DataDeclaration
 
 LIBRARY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "library")
 
@@ -23,10 +26,13 @@ class Program:
         self.modules: dict[str, Module] = {}
         self.open: list[str] = []
 
-    def module(self, tree: s.Module) -> Module:
-        """The module of a tree, its names collected."""
+    def module(self, tree: s.Module, values: Mapping[str, Any] | None = None,
+               data: Mapping[str, DataDeclaration] | None = None) -> Module:
+        """The module of a tree, its names collected; `values` and `data` are what it sees of others, as if it imported them."""
         path = os.path.abspath(tree.path)
         made = Module(tree, self.find, _names())
+        made.values.update(values or {})
+        made.data.update(data or {})
         self.modules[path] = made
         self.open.append(path)
         made.collect()

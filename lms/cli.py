@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from lms.core.errors import LmsError
 from lms.core.version import VERSION
 
-from .commands import cache, check, compile, doctor, fmt, lsp, run
+from .commands import cache, check, compile, doctor, fmt, lsp, repl, run, test
 from .commands.console import Failed, UsageError, say
 from .commands.files import silence_stdout
 
 GROUPS = (
-    ("Programs", (run, check, fmt)),
+    ("Programs", (run, repl, check, test, fmt)),
     ("What a program becomes", (compile,)),
     ("This machine", (cache, doctor, lsp)),
 )

@@ -1,0 +1,79 @@
+"""A prompt's memory: each text entered sees what the ones before it defined, and may define it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from . import syntax as s
+from .diagnostics import SourceErrors
+from .evaluate import Evaluation, Execute, Result, exported
+from .functions import StagedFunction
+from .instances import bound_names
+from .modules import Definition, Module
+from .parse import deep_recursion, parse
+from .program import Program
+from .types import AnyType, DataDeclaration, default
+
+
+class Session:
+    """What has been defined so far. `execute` runs a staged program, as `Evaluation` asks it to."""
+
+    def __init__(self, execute: Execute) -> None:
+        self.execute = execute
+        self.program = Program()
+        self.values: dict[str, Any] = {}
+        self.data: dict[str, DataDeclaration] = {}
+        self.entered = 0
+        self.builtins: dict[str, Any] = self.checked("").builtins
+
+    def checked(self, text: str) -> Module:
+        """A text as a module that sees what is defined. Raises `SourceErrors`."""
+        tree = parse(text, f"<prompt {self.entered + 1}>")
+        new = {name for item in tree.items for name in defined(item)}
+        with deep_recursion():
+            module = self.program.module(tree, {k: v for k, v in self.values.items() if k not in new},
+                                        {k: v for k, v in self.data.items() if k not in new})
+            if errors := module.check():
+                raise SourceErrors(errors)
+        return module
+
+    def enter(self, text: str) -> Iterator[Result]:
+        """Evaluate a text; the value of each expression in it. Its definitions stay if nothing is raised."""
+        module = self.checked(text)
+        self.entered += 1
+        evaluation = Evaluation(module, self.execute)
+        for top in module.tops:
+            result = evaluation.step(top)
+            if result is not None:
+                yield result
+        self.values, self.data = module.values, module.data
+
+    def type(self, text: str) -> AnyType:
+        """The type of an expression. Raises `SourceErrors`."""
+        typed = self.checked(text).tops[-1].typed
+        assert typed is not None
+        return default(typed.type)
+
+    def function(self, text: str) -> StagedFunction:
+        """The function of a name, or one that takes nothing and gives an expression. Raises `SourceErrors`, and `KeyError`
+        for what is generic."""
+        found = self.values.get(text.strip())
+        if isinstance(found, Definition):
+            return exported(found.module, found.name).staged
+        return exported(self.checked(f"def it() = {{\n{text}\n}}"), "it").staged
+
+
+def defined(item: s.Item) -> Iterator[str]:
+    """The names an item at the top defines."""
+    match item:
+        case s.Def():
+            yield item.name
+        case s.Data():
+            yield from (item.name, *(c.name for c in item.constructors))
+        case s.Import():
+            yield item.alias
+        case s.FromImport():
+            yield from (n.name for n in item.names)
+        case s.Let() | s.Var():
+            yield from (name for name, _ in bound_names(item))
