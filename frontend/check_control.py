@@ -234,7 +234,7 @@ def logic(c: Checker, e: s.Binary, scope: Scope) -> t.Typed:
     right = c.fit(right, goal)
     known = c.fit(t.Constant(e.span, BOOL, e.op == "||"), goal)
     then, other = (right, known) if e.op == "&&" else (known, right)
-    return t.Choose(e.span, goal.type, left, then, other, later)
+    return t.Choose(e.span, goal.type, left, then, other, later, f"an `{e.op}`")
 
 
 @checks(s.Match)

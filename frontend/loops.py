@@ -33,7 +33,7 @@ def choice(node: t.Choose) -> Code:
     def finish(decided: Any, env: Any, k: Any) -> State:
         value = known(decided)
         if value is None:
-            return choose(span, "an `if`", decided, lambda k: then.run(env, k), lambda k: other.run(env, k), k)
+            return choose(span, node.what, decided, lambda k: then.run(env, k), lambda k: other.run(env, k), k)
         return then.run(env, k) if value else other.run(env, k)
 
     def resume(frame: Frame, value: Any) -> State:

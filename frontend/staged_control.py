@@ -14,8 +14,8 @@ from lms.core.errors import LmsError, Span
 from lms.core.ir import Block
 from lms.core.types import i64
 from lms.staging import ops
-from lms.staging.blocks import close_block, open_block
-from lms.staging.control import Dead, Path, Site, merge
+from lms.staging.blocks import close_block, open_block, splice
+from lms.staging.control import Dead, Path, Site, cheap, merge
 from lms.staging.iterables import later
 from lms.staging.loops import For, Loop, While
 from lms.staging.rep import Rep
@@ -35,6 +35,7 @@ class DeadEnd:
 
 DEAD = DeadEnd()
 VALUE = "value"
+LOGIC = ("an `&&`", "an `||`")
 
 
 def named(variables: Sequence[Variable]) -> dict[str, Variable]:
@@ -63,7 +64,7 @@ def explained(span: Span, f: Callable[..., Any], *args: Any) -> Any:
 
 
 def choose(span: Span, what: str, test: Rep, then: Thunk, other: Thunk, k: Frame) -> State:
-    """`if test { then } else { other }`, later."""
+    """`if test { then } else { other }`, later. An `&&` or `||` whose right side may as well be run becomes an operation."""
     block = open_block(current())
     cells.begin()
     return then((_then_done, k, span, what, test, other, block))
@@ -83,7 +84,7 @@ def _then_done(frame: Frame, value: Any) -> State:
 
 
 def _other_done(frame: Frame, value: Any) -> State:
-    _, k, span, _, test, (first, changed), block = frame
+    _, k, span, what, test, (first, changed), block = frame
     second, also = _closed(block, value)
     variables = named(list({**changed, **also}))
     for path, ends in ((first, changed), (second, also)):
@@ -91,6 +92,13 @@ def _other_done(frame: Frame, value: Any) -> State:
             path.ends[name] = ends.get(v, v.value)
     b = current()
     names = (VALUE, *variables)
+    if what in LOGIC and not variables:
+        right = first if what == LOGIC[0] else second
+        if isinstance(right.ends[VALUE], Rep) and cheap(right.block):
+            splice(b, right.block)
+            with b.at(span):
+                op = p.scalar.and_ if what == LOGIC[0] else p.scalar.or_
+                return give(Rep(b.emit1(op, test.value, right.ends[VALUE].value)), k)
     with b.at(span):
         try:
             found = explained(span, merge, b, test.value, first, second, names, lambda name: (span, span))

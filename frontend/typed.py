@@ -168,6 +168,7 @@ class Choose(Typed):
     then: Typed
     otherwise: Typed
     later: bool
+    what: str = "an `if`"
 
 
 @dataclass(eq=False, slots=True)

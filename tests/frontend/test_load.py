@@ -145,3 +145,22 @@ def test_run_time_errors_name_the_line(tmp_path: Path) -> None:
     (tmp_path / "checks.lms").write_text("export def f(a: Rep[i64], b: Rep[i64]): Rep[i64] =\n  a / b\n")
     with pytest.raises(ZeroDivisionError, match=r"checks.lms:2"):
         lms.load(tmp_path / "checks.lms").f(1, 0)
+
+
+@pytest.mark.parametrize("wrap", ["plain", "staged", "grad"])
+def test_recursion_beside_arguments_of_now_is_found_from_wherever_it_is_staged(tmp_path: Path, wrap: str) -> None:
+    (tmp_path / "sums.lms").write_text(
+        "def go(k: i64, n: Rep[i64], x: Rep[f64]): Rep[f64] = if n == 0 { x } else { f64(k) * x + go(k, n - 1, x) }\n"
+        "export def sums(n: Rep[i64], x: Rep[f64]): Rep[f64] = {\n"
+        "  var total: Rep[f64] = 0.0\n"
+        "  let add = reify(fn(y: Rep[f64]) => { total += y })\n"
+        "  add(go(2, n, x))\n"
+        "  total\n"
+        "}\n")
+    sums = lms.load(tmp_path / "sums.lms").sums
+    if wrap == "plain":
+        assert sums(3, 1.5) == 10.5
+    elif wrap == "grad":
+        assert lms.grad(sums, argnums=1)(3, 1.5) == 7.0
+    else:
+        assert lms.stage(lambda n, x: sums(n, x) + 1.0)(3, 1.5) == 11.5
