@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -87,25 +87,31 @@ def test_at_a_terminal(tmp_path: Path) -> None:
     pty = pytest.importorskip("pty")
     outer, inner = pty.openpty()
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "TERM": "dumb"}
-    with subprocess.Popen([sys.executable, "-m", "lms", "repl"], stdin=inner, stdout=inner, stderr=inner, env=environment,
-                          start_new_session=True, close_fds=True,
-                          preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0)) as process:
+    command = ("import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"  # so that Ctrl-C reaches it
+               "from lms.cli import main; raise SystemExit(main(['repl']))")
+    with subprocess.Popen([sys.executable, "-c", command], stdin=inner, stdout=inner, stderr=inner, env=environment,
+                          start_new_session=True) as process:
         os.close(inner)
         seen = ""
 
         def until(mark: str) -> None:
+            """Read on until the terminal shows this."""
             nonlocal seen
-            limit = time.monotonic() + 60
-            while mark not in seen and time.monotonic() < limit:
+            while mark not in seen:
+                assert select.select([outer], [], [], 60)[0], seen
                 seen += os.read(outer, 1000).decode()
-            assert mark in seen, seen
             seen = seen.partition(mark)[2]
 
-        until("lms> ")
-        talk = ("{ 20 +\n", "...> "), ("22 }\n", "42"), ("{\n", "...> "), ("\x03", "lms> "), ("1.5\n", "1.5"), ("\x04", "\n")
-        for typed, answer in talk:
-            os.write(outer, typed.encode())
-            until(answer)
-        assert process.wait(60) == 0
+        try:
+            until("lms> ")
+            for typed, *answers in (("{ 20 +\n", "...> "), ("22 }\n", "42", "lms> "), ("{\n", "...> "), ("\x03", "lms> "),
+                                    ("1.5\n", "1.5", "1.5", "lms> ")):
+                os.write(outer, typed.encode())
+                for answer in answers:
+                    until(answer)
+            os.write(outer, b"\x04")
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
     os.close(outer)
     assert "1.5" in (tmp_path / "lms" / "history").read_text(encoding="utf-8")
