@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -182,6 +183,9 @@ def test_the_header_is_one_for_cplusplus_too(tmp_path: Path) -> None:
     written(tmp_path, positive, pick)
     (tmp_path / "use.c").write_text('#include "made.h"\n#include "made.h"\nint main(void) { return 0; }\n')
     build([tmp_path / "use.c"], tmp_path / "use", FLAGS)
+    if (cxx := shutil.which("g++")) is not None:
+        flags = ["-x", "c++", "-std=c++17", "-Wall", "-Werror"]
+        subprocess.run([cxx, *flags, tmp_path / "use.c", "-o", tmp_path / "use"], check=True)
 
 
 @needs_compiler

@@ -27,7 +27,7 @@ def _if(w: FunctionWriter, node: Node) -> None:
     if (x := _choice(w, node, c)) is not None:
         w.offer(node, x)
         return
-    slots = [w.variables(v, v.name, None) for v in node.results]
+    slots = [w.aims.pop(v) if v in w.aims else w.variables(v, v.name, None) for v in node.results]
     first, second = (_branch(w, node, b, slots) for b in (then, otherwise))
     w.env.update(zip(node.results, slots, strict=True))
     if not first and second:
@@ -82,6 +82,9 @@ def _choice(w: FunctionWriter, node: Node, c: Expr) -> Expr | None:
 
 def _branch(w: FunctionWriter, node: Node, b: Block, slots: Sequence[V]) -> list[Line]:
     """The lines of a branch that leaves its results in variables."""
+    for slot, v in zip(slots, b.results, strict=True):  # an `if` in here may fill the variable itself
+        if isinstance(slot, Expr) and w.uses[v] == 1 and v.node in b.nodes and v.node.op is p.control.if_:
+            w.aims[v] = slot
     with w.inner() as lines:
         w.block(b)
         moves = [m for slot, v, r in zip(slots, b.results, node.results, strict=True) for m in w.moves(slot, w.get(v), r.type)]

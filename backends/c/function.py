@@ -87,6 +87,7 @@ class FunctionWriter:
         self.tried: dict[tuple[str, str], int] = {}
         self.env: dict[Value, V] = {}
         self.pending: dict[Value, Expr] = {}
+        self.aims: dict[Value, Expr] = {}  # the variables that results of branches are to be left in
         self.sizes: dict[Size, Expr] = {}
         self.uses: Counter[Value] = Counter()
         self.dead: set[Node] = set()
