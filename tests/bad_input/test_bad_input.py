@@ -34,6 +34,8 @@ EXPECTED = {
     "`async`": "StagingError",
     "Changing an outer object in a loop that runs later": "StagingError",
     "A random number drawn now": "StagingError",
+    "An object whose state changes in a loop that runs later": "StagingError",
+    "A list at a place that is known later": "StagingError",
     "A long loop that runs now": "StagingError",
     "Runaway recursion": "RecursionError",
     "A size whose bytes overflow 64 bits": "ValueError",
