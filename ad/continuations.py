@@ -28,6 +28,7 @@ Rule = Callable[..., Steps]
 R = TypeVar("R", bound=Rule)
 
 RULES: dict[Primitive, Rule] = {}
+TANGENTS: dict[Primitive, Callable[..., tuple[Any, ...]]] = {}
 
 
 def derivative(primitive: Primitive) -> Callable[[R], R]:
@@ -39,6 +40,17 @@ def derivative(primitive: Primitive) -> Callable[[R], R]:
         if primitive in RULES:
             raise StagingError(f"{primitive.name} has a derivative already")
         RULES[primitive] = rule
+        return rule
+
+    return register
+
+
+def tangent(primitive: Primitive) -> Callable[[Any], Any]:
+    """Register a rule for forward mode, where that of reverse mode does not give it: from results, operands and the tangents
+    of these (None for zero) to the tangents of the results."""
+
+    def register(rule: Any) -> Any:
+        TANGENTS[primitive] = rule
         return rule
 
     return register
@@ -95,4 +107,4 @@ def reset(frames: Sequence[Iterator[Any]]) -> None:
         next(frame, None)
 
 
-__all__ = ["RULES", "Rule", "Steps", "check_form", "derivative", "reset", "resume", "start"]
+__all__ = ["RULES", "TANGENTS", "Rule", "Steps", "check_form", "derivative", "reset", "resume", "start", "tangent"]

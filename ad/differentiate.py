@@ -66,7 +66,7 @@ def derivatives(program: Program) -> Iterator[Node]:
 
 def forget_rules(program: Program) -> None:
     """Take the user's rules away from calls that nothing differentiates: what is in them need not be made."""
-    live = _reached(program, {program.entry}, rules=False)
+    live = _reached(program, {program.entry} & program.functions.keys() or set(program.functions), rules=False)
     differentiated: set[str] = set()
     while True:
         asked = (node for name in live for node in walk(program.functions[name].body) if node.op in _DERIVATIVES)

@@ -20,12 +20,11 @@ from lms.staging.rep import Rep
 
 from .activity import INERT, Activities, Activity
 from .calls import refuse_captured
-from .continuations import resume, start
+from .continuations import TANGENTS, resume, start
 from .lanes import LINEAR, WRITES, Lanes
 from .memory import overwritten
 from .rules.apply import full
 from .rules.complex import conj, direction, is_complex, partials_of
-from .rules.linalg import TANGENTS
 from .shadows import tangent_of, with_tangent
 from .tangents import Dot, field_of_tangent, tangent_type, tangent_types, zero
 

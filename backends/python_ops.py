@@ -95,7 +95,8 @@ FUNCTIONS: dict[str, str] = {
         "isnan", "isinf", "isfinite", "signbit", "conj")},
     "pow": "np.power", "rem": "np.fmod", "iabs": "np.abs", "atan2": "np.arctan2",
     **{name: f"np.arc{name[1:]}" for name in ("asin", "acos", "atan", "asinh", "acosh", "atanh")},
-    "erf": "special.erf", "erfc": "special.erfc", "lgamma": "special.gammaln", "digamma": "special.digamma", "quot": "quot",
+    "erf": "special.erf", "erfc": "special.erfc", "gamma": "special.gamma",
+    "lgamma": "special.gammaln", "digamma": "special.digamma", "quot": "quot",
 }
 LOGIC: dict[str, tuple[str, int]] = {"and": ("and", AND), "or": ("or", OR), "xor": ("!=", COMPARE)}
 _NEEDS_NUMPY = {"div", "floordiv", "mod", "shl", "shr"}  # where Python's floats and ints raise, or do not wrap
@@ -296,6 +297,13 @@ def _reduce(method: str) -> Callable[[Node, list[Expr]], Expr]:
     return reduce
 
 
+def _logsumexp(node: Node, parts: list[Expr]) -> Expr:
+    t = node.operands[0].type
+    assert isinstance(t, ArrayType) and isinstance(t.dtype, Scalar)
+    x = call("special.logsumexp", parts, *_axis(node.attrs["axes"], t.rank))
+    return x if isinstance(node.result.type, ArrayType) else join(f"{dtype(t.dtype)}({x.text})", [x])
+
+
 def contract(spec: tuple[str, str, str], parts: Sequence[Expr]) -> Expr:
     """`x @ w` where that is what it is, else `einsum`."""
     left, right, out = spec
@@ -336,6 +344,7 @@ ARRAYS: dict[str, Callable[[Node, list[Expr]], Expr]] = {
     "reshape": lambda node, parts: join(f"{parts[0].at(ATOM)}.reshape({', '.join(x.text for x in parts[1:]) or '()'})", parts),
     **{f"reduce_{name}": _reduce(name) for name in ("sum", "prod", "max", "min", "any", "all")},
     **{name: _reduce(name) for name in ("argmax", "argmin", "cumsum")},
+    "logsumexp": _logsumexp,
     "contract": lambda node, parts: contract(node.attrs["spec"], parts),
     "concatenate": lambda node, parts: join(
         f"np.concatenate(({', '.join(x.text for x in parts)},), axis={node.attrs['axis']})", parts),

@@ -192,8 +192,23 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         return max(el.abs(x), axis, keepdims=keepdims)
     if ord not in (None, 2, "fro"):
         raise StagingTypeError(f"norm: ord={ord!r} cannot be staged", here(), fix="ord is None, 1, 2 or inf")
-    size = el.abs(x) if promote(x).is_complex else x
-    return _safe_sqrt(sum(el.multiply(size, size), axis, keepdims=keepdims))
+    size = el.abs(x) if promote(x).is_complex else asarray(x)
+    scale = _scale(size, axis)
+    scaled = el.multiply(size, scale)
+    whole = _safe_sqrt(sum(el.multiply(scaled, scaled), axis, keepdims=True))
+    out = el.divide(whole, scale)
+    return out if keepdims else _dropped(out, axes_of(size, axis))
+
+
+def _scale(x: Rep, axis: Any) -> Any:
+    """A power of two that brings the elements near one: their squares neither overflow nor vanish, and nothing is rounded."""
+    kind = admit(promote(x), "f")
+    most = 1000.0 if kind == f64 else 100.0
+    share = el.divide(1.0, el.maximum(_as(count(x, axis), kind), 1.0))
+    mean = sum(el.multiply(el.stop_gradient(el.abs(x)), share), axis, keepdims=True)
+    usual = el.logical_and(el.greater(mean, 0.0), el.isfinite(mean))
+    exponent = el.floor(el.log2(el.where(usual, mean, 1.0)))
+    return el.exp2(el.negative(el.minimum(el.maximum(exponent, -most), most)))
 
 
 def _argument(op: Primitive, x: Any, axis: Any, keepdims: bool, name: str) -> Any:
@@ -229,19 +244,12 @@ def cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Any:
     return Rep(current().emit1(p.array.cumsum, flat.value, axis=0 if axis is None else one_axis(x, axis)))
 
 
-def _finite_or_zero(m: Any) -> Any:
-    return el.where(el.isfinite(m), m, 0.0)
-
-
 @stages(special.logsumexp)
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """`log(sum(exp(x)))`, without overflow."""
     x = asarray(x)
-    top = _finite_or_zero(el.stop_gradient(max(x, axis, keepdims=True)))
-    total = sum(el.exp(el.subtract(x, top)), axis, keepdims=True)
-    none = el.equal(total, 0.0)
-    out = el.add(el.where(none, -np.inf, el.log(el.where(none, 1.0, total))), top)
-    return out if keepdims else _dropped(out, axes_of(x, axis))
+    x = not_empty(Rep(convert(x.value, admit(promote(x), "f"))), axis, "logsumexp")
+    return _reduce(p.array.logsumexp, x, axis, keepdims)
 
 
 @stages(special.softmax)

@@ -340,11 +340,11 @@ def degrees(x: Any, /) -> Any:
 @stages(np.logaddexp)
 def logaddexp(x: Any, y: Any, /) -> Any:
     """`log(exp(x) + exp(y))`, without overflow."""
-    same = equal(x, y)
-    d = where(same, 0.0, subtract(x, y))
-    positive_part = greater(d, 0.0)
-    larger = where(positive_part, x, y)
-    return where(same, add(x, math.log(2.0)), add(larger, log1p(exp(where(positive_part, negative(d), d)))))
+    both = logical_and(isinf(x), equal(x, y))
+    d = where(both, 0.0, subtract(x, y))
+    up = greater_equal(d, 0.0)
+    sum_ = add(where(up, x, y), log1p(exp(where(up, negative(d), d))))
+    return where(both, add(multiply(x, 0.5), multiply(y, 0.5)), sum_)
 
 
 @stages(lambda x: np.logaddexp(x, 0.0))
@@ -362,17 +362,23 @@ def sigmoid(x: Any, /) -> Any:
     return divide(where(up, 1.0, small), add(1.0, small))
 
 
+@stages(lambda x: np.maximum(x, 0.0))
+def relu(x: Any, /) -> Any:
+    """`x` where it is positive, else 0. At 0 its derivative is 0."""
+    return where(less_equal(x, 0.0), 0.0, x)
+
+
 @stages(special.xlogy)
 def xlogy(x: Any, y: Any, /) -> Any:
-    """`x * log(y)`, zero where `x` is."""
-    zero = logical_and(equal(x, 0), logical_not(isnan(y)))
+    """`x * log(y)`, zero where `x` is. Where both are, so are the derivatives."""
+    zero = logical_and(equal(x, 0), logical_not(logical_or(isnan(y), logical_and(greater(y, 0.0), isfinite(y)))))
     return where(zero, 0.0, multiply(x, log(where(zero, 1.0, y))))
 
 
 @stages(special.xlog1py)
 def xlog1py(x: Any, y: Any, /) -> Any:
-    """`x * log1p(y)`, zero where `x` is."""
-    zero = logical_and(equal(x, 0), logical_not(isnan(y)))
+    """`x * log1p(y)`, zero where `x` is. Where `1 + y` is too, so are the derivatives."""
+    zero = logical_and(equal(x, 0), logical_not(logical_or(isnan(y), logical_and(greater(y, -1.0), isfinite(y)))))
     return where(zero, 0.0, multiply(x, log1p(where(zero, 0.0, y))))
 
 

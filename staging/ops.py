@@ -18,7 +18,7 @@ from .elementary import (
     divide, equal, erf, erfc, exp, exp2, expm1, floor, floor_divide, fmod, greater, greater_equal, hypot, imag,
     invert, isclose, isfinite, isinf, isnan, left_shift, less, less_equal, lgamma, log, log10, log1p, log2, logaddexp,
     logical_and, logical_not, logical_or, logical_xor, maximum, minimum, multiply, negative, not_equal, positive,
-    power, radians, real, reciprocal, remainder, right_shift, rint, sigmoid, sign, signbit, sin, sinh, softplus, sqrt,
+    power, radians, real, reciprocal, relu, remainder, right_shift, rint, sigmoid, sign, signbit, sin, sinh, softplus, sqrt,
     square, stop_gradient, subtract, tan, tanh, trunc, where, xlog1py, xlogy,
 )
 from .joining import append, column_stack, concatenate, hstack, pad, split, stack, vstack
@@ -30,6 +30,7 @@ from .shaping import (
     allclose, argsort, atleast_1d, bincount, diag, diagonal, diff, expand_dims, fill_diagonal, flatnonzero, flip, moveaxis,
     nonzero, ravel, repeat, reshape, roll, sort, squeeze, swapaxes, take, take_along_axis, tile, trace, transpose, tril, triu,
 )
+from .special import erfinv, gamma, polygamma
 from .statistics import corrcoef, cov, digitize, nanmax, nanmean, nanmin, nansum, percentile, quantile
 # isort: on
 
@@ -40,14 +41,14 @@ __all__ = [
     "bitwise_xor", "broadcast_to", "cbrt", "ceil", "clip", "column_stack", "concatenate", "conj", "convolve",
     "copy", "copysign", "corrcoef", "cos", "cosh", "count_nonzero", "cov", "cross", "cumprod", "cumsum", "degrees",
     "diag", "diagonal", "diff", "digamma", "digitize", "divide", "dot", "einsum", "empty", "empty_like", "equal",
-    "erf", "erfc", "exp", "exp2", "expand_dims", "expm1", "eye", "fill_diagonal", "flatnonzero", "flip", "floor",
-    "floor_divide", "fmod", "full", "full_like", "gradient", "greater", "greater_equal", "heaviside", "hstack",
+    "erf", "erfc", "erfinv", "exp", "exp2", "expand_dims", "expm1", "eye", "fill_diagonal", "flatnonzero", "flip", "floor",
+    "floor_divide", "fmod", "full", "full_like", "gamma", "gradient", "greater", "greater_equal", "heaviside", "hstack",
     "hypot", "imag", "inner", "interp", "invert", "isclose", "isfinite", "isinf", "isnan", "kron", "left_shift",
     "less", "less_equal", "lgamma", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp",
     "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "maximum", "mean",
     "median", "meshgrid", "min", "minimum", "moveaxis", "multiply", "nanmax", "nanmean", "nanmin", "nansum",
-    "negative", "nonzero", "norm", "not_equal", "ones", "ones_like", "outer", "pad", "percentile", "polyval",
-    "positive", "power", "prod", "quantile", "radians", "ravel", "real", "reciprocal", "remainder", "repeat",
+    "negative", "nonzero", "norm", "not_equal", "ones", "ones_like", "outer", "pad", "percentile", "polygamma", "polyval",
+    "positive", "power", "prod", "quantile", "radians", "ravel", "real", "reciprocal", "relu", "remainder", "repeat",
     "reshape", "right_shift", "rint", "roll", "searchsorted", "select", "sigmoid", "sign", "signbit", "sin", "sinh",
     "softmax", "softplus", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient",
     "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace",

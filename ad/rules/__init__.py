@@ -23,7 +23,6 @@ NONE: dict[Primitive, str] = {
     _s.stop_gradient: "it is there to have none",
     p.linalg.lu: "what is computed with the factors is differentiated by the matrix itself",
     **dict.fromkeys(p.linalg.LAPACK, "lowering makes it, after differentiation"),
-    _s.trigamma: "the polygamma function of order 2 is no primitive",
     p.control.py_call: "Python's code is not seen",
 }
 

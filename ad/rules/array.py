@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from lms.core import primitives as p
 from lms.core.types import i64
 
-from ..continuations import Steps, derivative
-from .apply import constant, dims, emit, full, sizes, stretch, where
+from ..continuations import Steps, derivative, tangent
+from .apply import constant, dims, emit, full, function, sizes, stretch, where
 
 _a = p.array
 
@@ -88,6 +89,28 @@ def _reduce_sum(x: Any, axes: tuple[int, ...]) -> Steps:
 
 def _kept(x: Any, axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(k for k in range(len(dims(x))) if k not in axes)
+
+
+@derivative(_a.logsumexp)
+def _logsumexp(x: Any, axes: tuple[int, ...]) -> Steps:
+    """Each element has its share of the sum. Where that is infinite all goes to what is, where it is zero nothing to any."""
+    top, kept = emit(p.scalar.stop_gradient, emit(_a.reduce_max, x, axes=axes)), _kept(x, axes)
+    far = function(p.scalar.isinf)(top)
+    apart = x - stretch(where(far, 0.0, top), x, kept)
+    terms = emit(p.scalar.exp, function(p.scalar.minimum)(apart, 1.0))  # more than 0 is infinite
+    total = emit(_a.reduce_sum, terms, axes=axes)
+    dz = yield where(far, top, emit(p.scalar.log, total) + top)
+    each = stretch(where(far, 0.0, 1.0 / total), x, kept)
+    return (where(terms > 1.0, 1.0, terms * each) * stretch(dz, x, kept),)
+
+
+@tangent(_a.logsumexp)
+def _logsumexp_forward(results: Any, operands: Any, dots: Any, axes: tuple[int, ...]) -> Any:
+    (z,), (x,), kept = results, operands, _kept(operands[0], axes)
+    far = function(p.scalar.isinf)(z)
+    apart = function(p.scalar.minimum)(x - stretch(where(far, 0.0, z), x, kept), 1.0)
+    share = emit(p.scalar.exp, apart) * stretch(where(far, full(z, 0.0), 1.0), x, kept)
+    return (emit(_a.reduce_sum, dots[0] * where(x == math.inf, 1.0, share), axes=axes),)
 
 
 @derivative(_a.reduce_max)

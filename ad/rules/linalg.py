@@ -11,32 +11,18 @@ the Cholesky decomposition (2016); S. F. Walter, L. Lehmann, Algorithmic differe
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import StagingError
-from lms.core.primitives import Primitive
 from lms.core.types import i64
 
-from ..continuations import Steps, derivative
+from ..continuations import Steps, derivative, tangent
 from .apply import dims, emit, full, several, sizes, stretch, where
 
 _a, _la = p.array, p.linalg
 Dots = tuple[Any, ...]
-TANGENTS: dict[Primitive, Callable[..., tuple[Any, ...]]] = {}
-
-
-def tangent(primitive: Primitive) -> Callable[[Any], Any]:
-    """Register a forward rule."""
-
-    def register(rule: Any) -> Any:
-        TANGENTS[primitive] = rule
-        return rule
-
-    return register
-
 
 # ----------------------------------------------------------------------------------------- parts of matrices
 

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from lms.core import primitives as p
+from lms.staging.special import higher_polygamma
 
 from ..continuations import Steps, derivative
 from .apply import dtype, emit, function, where
@@ -45,8 +46,9 @@ def _mul(x: Any, y: Any) -> Steps:
 def _div(x: Any, y: Any) -> Steps:
     z = x / y
     dz = yield z
-    dx = dz / y
-    return dx, -dx * z
+    none = dz == 0.0  # also where `y` is: what is not used has no derivative
+    dx = dz / where(none, 1.0, y)
+    return dx, where(none, 0.0, -dx * z)
 
 
 @derivative(_s.neg)
@@ -270,6 +272,13 @@ def _erfc(x: Any) -> Steps:
     return (-dz * (_2_SQRTPI * exp(-x * x)),)
 
 
+@derivative(_s.gamma)
+def _gamma(x: Any) -> Steps:
+    z = emit(_s.gamma, x)
+    dz = yield z
+    return (dz * z * digamma(x),)
+
+
 @derivative(_s.lgamma)
 def _lgamma(x: Any) -> Steps:
     dz = yield emit(_s.lgamma, x)
@@ -280,6 +289,12 @@ def _lgamma(x: Any) -> Steps:
 def _digamma(x: Any) -> Steps:
     dz = yield digamma(x)
     return (dz * trigamma(x),)
+
+
+@derivative(_s.trigamma)
+def _trigamma(x: Any) -> Steps:
+    dz = yield trigamma(x)
+    return (dz * higher_polygamma(2, x),)
 
 
 # --------------------------------------------------------------------------------- functions of two floats
@@ -298,5 +313,16 @@ def _atan2(y: Any, x: Any) -> Steps:
 def _hypot(x: Any, y: Any) -> Steps:
     z = hypot(x, y)
     dz = yield z
-    scaled = dz / where(z == 0.0, 1.0, z)
-    return scaled * x, scaled * y
+    u, v = _direction(x, y, z)
+    return dz * u, dz * v
+
+
+def _direction(x: Any, y: Any, z: Any) -> Any:
+    """`x / z` and `y / z`, of length one; zero at the origin, along an axis where that is infinite."""
+    far, none = function(_s.isinf)(z), z == 0.0
+    whole = where(far | none, 1.0, z)
+
+    def part(x: Any) -> Any:
+        return where(far, where(function(_s.isinf)(x), sign(x), 0.0), where(none, 0.0, x / whole))
+
+    return part(x), part(y)

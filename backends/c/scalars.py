@@ -41,9 +41,10 @@ _COMPARE = {"lt": ("<", COMPARE), "le": ("<=", COMPARE), "gt": (">", COMPARE), "
             "eq": ("==", EQUAL), "ne": ("!=", EQUAL)}
 _ALWAYS = {"lt": False, "le": True, "gt": False, "ge": True, "eq": True, "ne": False}
 LIBM = {"sqrt", "cbrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan",
-         "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "lgamma", "floor", "ceil", "trunc", "rint", "atan2",
+         "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "tgamma", "lgamma",
+         "floor", "ceil", "trunc", "rint", "atan2",
          "hypot", "copysign", "pow", "fabs", "fmod"}
-_C_NAMES = {"abs": "fabs", "rem": "fmod"}
+_C_NAMES = {"abs": "fabs", "rem": "fmod", "gamma": "tgamma"}
 _BITS = {"and": "&", "or": "|", "xor": "^"}
 
 

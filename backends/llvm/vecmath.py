@@ -225,7 +225,8 @@ LIBRARY: dict[str, int] = {"sin": 0, "cos": 1}
 _MVEC1 = ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cos", "cosh", "erf", "erfc", "exp", "exp10", "exp2",
           "expm1", "log", "log10", "log1p", "log2", "sin", "sinh", "tan", "tanh")
 _MVEC2 = ("atan2", "hypot", "pow")
-_LIBM1 = (*_MVEC1, "lgamma")
+_LIBM1 = (*_MVEC1, "gamma", "lgamma")
+_C_NAMES = {"gamma": "tgamma"}  # libm's `gamma` is a logarithm
 _LIBM = frozenset((*_LIBM1, *_MVEC2))
 _BINARY = frozenset(_MVEC2)
 _SPECIAL = {"digamma": "lms_psi"}  # SciPy's, by address (`symbols.py`)
@@ -258,7 +259,7 @@ def libmvec() -> frozenset[str]:
 
 def _libm(f: Lines, name: str) -> V:
     """A call of libm's function, with its vector versions beside it for the vectoriser to take."""
-    callee, vs = name + ("" if f.bits == 64 else "f"), "v" * len(f.params)
+    callee, vs = _C_NAMES.get(name, name) + ("" if f.bits == 64 else "f"), "v" * len(f.params)
     names = {size * 8 // f.bits: f"_ZGV{letter}N{size * 8 // f.bits}{vs}_{callee}" for size, letter in _LETTERS.items()}
     return _call(f, callee, {lanes: vector for lanes, vector in names.items() if vector in libmvec()})
 
@@ -338,7 +339,7 @@ def _function(name: str, fma: bool) -> Lines:
     _, op, scalar, *serial = name.split(".")
     f = Lines(name, 64 if scalar == "f64" else 32, 2 if op in _BINARY else 1)
     if serial:
-        f.ret(_call(f, op + ("" if f.bits == 64 else "f"), {}))
+        f.ret(_call(f, _C_NAMES.get(op, op) + ("" if f.bits == 64 else "f"), {}))
     elif op in POLYNOMIALS:
         f.ret(POLYNOMIALS[op](f))
     elif op in LIBRARY and fma:  # their reduction needs products that are not rounded

@@ -37,7 +37,7 @@ class Mode(IntEnum):
 
 _MATH = (
     "pow cbrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc "
-    "lgamma digamma trigamma atan2 hypot div sqrt floordiv mod quot rem"
+    "gamma lgamma digamma trigamma atan2 hypot div sqrt floordiv mod quot rem"
 )
 _COSTLY = dict.fromkeys(_MATH.split(), 20)
 
@@ -118,6 +118,7 @@ _SPECIAL: dict[Primitive, Callable[[Node, int], Mode]] = {
     p.array.reshape: lambda node, k: Mode.ONCE if k == 0 and renames(node) else Mode.HANDLE,
     p.array.concatenate: lambda node, k: Mode.ONCE,
     p.array.nonzero: lambda node, k: Mode.MANY,
+    p.array.logsumexp: lambda node, k: Mode.MANY,
     p.array.index: lambda node, k: Mode.ONCE if k == 0 else Mode.HANDLE,
 }
 

@@ -101,6 +101,37 @@ def _reduce_leading(self: Lowering, node: Node, out: Value, sizes: Sequence[Valu
     self.nest(self.extents(x), body)
 
 
+@element_of(p.array.logsumexp)
+def _logsumexp_element(self: Lowering, node: Node, index: Index) -> Value:
+    """The largest comes out of the sum, unless it is infinite."""
+    b, x, axes = self.builder, node.operands[0], _axes(node)
+    assert isinstance(x.type, ArrayType) and isinstance(x.type.dtype, Scalar)
+    t, rank = x.type.dtype, x.type.rank
+    sizes = [self.extent(x, k) for k in axes]
+
+    def larger(inner: Index, carried: Carried) -> Carried:
+        return (combine(b, s.maximum, carried[0], self.element(x, _join(index, inner, axes, rank))),)
+
+    (top,) = self.nest(sizes, larger, [lowest(b, t)])
+    finite = b.emit1(s.select, b.emit1(s.isfinite, top), top, zero(b, t))
+
+    def add(inner: Index, carried: Carried) -> Carried:
+        moved = b.emit1(s.sub, self.element(x, _join(index, inner, axes, rank)), finite)
+        return (combine(b, s.add, carried[0], b.emit1(s.exp, moved)),)
+
+    (total,) = self.nest(sizes, add, [zero(b, t)])
+    return b.emit1(s.add, b.emit1(s.log, total), finite)
+
+
+@lowers(p.array.logsumexp)
+def _logsumexp(self: Lowering, node: Node) -> None:
+    if not isinstance(node.result.type, ArrayType):
+        self.bind((node.result,), (ELEMENTS[node.op](self, node, ()),))
+        return
+    out, sizes = self.new(node)
+    self.fill(out, sizes, lambda index: ELEMENTS[node.op](self, node, index))
+
+
 def _demand(self: Lowering, node: Node) -> None:
     """A maximum over nothing is a `ValueError`, at the operation's own place."""
     b, x = self.builder, node.operands[0]

@@ -19,7 +19,7 @@ from lms.core.primitives import PRIMITIVES, Primitive
 from lms.core.types import SCALARS, Scalar, Type, bool_
 
 ROUNDED = ("cbrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
-           "erf erfc lgamma digamma trigamma atan2 hypot pow").split()
+           "erf erfc gamma lgamma digamma trigamma atan2 hypot pow").split()
 SCALAR_ROWS = [row for row in PRIMITIVES.values() if row.elementwise]
 FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 2.0, -3.7, 7.25, 1e-310, -5e-324, 1e300, -1e19, 3e9, 2.0**31, -(2.0**31),
           -2147483648.5, 2.0**53 + 2, np.inf, -np.inf, np.nan]
@@ -90,7 +90,7 @@ def outside(op: Primitive, xs: tuple[Any, ...]) -> bool:
         return True
     if op is p.scalar.complex_:
         return not np.all(np.isfinite(xs))
-    return op.name in ("digamma", "trigamma", "lgamma") and not 0.1 < xs[0] < 1e10
+    return op.name in ("digamma", "trigamma", "gamma", "lgamma") and not 0.1 < xs[0] < 1e10
 
 
 def same(op: Primitive, types: tuple[Scalar, ...], expected: Any, found: Any) -> bool:
@@ -104,7 +104,7 @@ def same(op: Primitive, types: tuple[Scalar, ...], expected: Any, found: Any) ->
     if not np.isfinite(expected):
         return not np.isfinite(found) if types[0].is_complex else bool(expected == found)
     ulp = 64 if types[0].is_complex and op is p.scalar.pow else \
-        16 if types[0].is_complex or op.name in ("lgamma", "digamma", "trigamma") else 5
+        16 if types[0].is_complex or op.name in ("gamma", "lgamma", "digamma", "trigamma") else 5
     return bool(abs(complex(expected) - complex(found)) <= ulp * np.spacing(abs(expected)))
 
 

@@ -138,6 +138,7 @@ ROWS: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     **{f"reduce_{name}": [((M,), {"axes": (0,)}), ((M,), {"axes": (0, 1)}), ((M.astype(np.int32),), {"axes": (1,)})]
        for name in ("sum", "prod", "max", "min")},
     **{f"reduce_{name}": [((M > 2,), {"axes": (0,)}), ((M > 2,), {"axes": (0, 1)})] for name in ("any", "all")},
+    "logsumexp": [((M,), {"axes": (0,)}), ((M,), {"axes": (0, 1)}), ((X,), {"axes": (0,)})],
     **{name: [((M,), {"axis": 1}), ((X,), {"axis": 0})] for name in ("argmax", "argmin")},
     "cumsum": [((M,), {"axis": 1}), ((np.array([100, 100], np.int8),), {"axis": 0})],
     "contract": [((a, b), {"spec": spec}) for a, b, spec in (

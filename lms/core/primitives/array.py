@@ -347,12 +347,20 @@ def _typed_sum(f: Any) -> Any:
     return _quiet_reduce(lambda a, axis: f(a, axis=axis, dtype=a.dtype))
 
 
+def _logsumexp(a: Any, axis: tuple[int, ...]) -> Any:
+    top = np.max(a, axis=axis, keepdims=True)
+    total = np.sum(np.exp(a - np.where(np.isfinite(top), top, 0)), axis=axis, dtype=a.dtype)
+    top = np.squeeze(top, axis)
+    return np.where(np.isinf(top), top, np.log(total) + top)[()].astype(a.dtype)
+
+
 reduce_sum = row(Primitive("reduce_sum", _reduce("iufc", "numbers"), _typed_sum(np.sum)))
 reduce_prod = row(Primitive("reduce_prod", _reduce("iufc", "numbers"), _typed_sum(np.prod)))
 reduce_max = row(Primitive("reduce_max", _reduce("biuf", "real numbers"), _quiet_reduce(np.max)))
 reduce_min = row(Primitive("reduce_min", _reduce("biuf", "real numbers"), _quiet_reduce(np.min)))
 reduce_any = row(Primitive("reduce_any", _reduce("b", "bools"), _quiet_reduce(np.any)))
 reduce_all = row(Primitive("reduce_all", _reduce("b", "bools"), _quiet_reduce(np.all)))
+logsumexp = row(Primitive("logsumexp", _reduce("f", "floats"), _quiet_reduce(_logsumexp)))
 argmax = row(Primitive("argmax", _argreduce, lambda a, axis: np.argmax(a, axis)))
 argmin = row(Primitive("argmin", _argreduce, lambda a, axis: np.argmin(a, axis)))
 cumsum = row(Primitive("cumsum", _cumulate, lambda a, axis: np.cumsum(a, axis, dtype=a.dtype)))
