@@ -58,6 +58,10 @@ class Cell:
             raise Diagnostic("E0403", f"`{self.name}` is a variable of now, assigned in code that runs later", span,
                              notes=((f"`{self.name}` is made here", self.span),),
                              fix=f"make it a variable of later: `var {self.name}: Rep[...] = ...`")
+        if isinstance(value, Rep):
+            raise Diagnostic("E0507",
+                             f"`{self.name}` is a variable of the file, assigned by a function that is called from outside",
+                             span, notes=((f"`{self.name}` is made here", self.span),), fix="give the new value as the result")
         self.value = value
 
 

@@ -93,6 +93,8 @@ def _call_definition(c: Checker, definition: Definition, e: s.Call, scope: Scope
     args: list[t.Typed | None] = []
     for p, type, value in zip(params, declared, given, strict=True):
         why = f"the parameter `{p.name}` of `{definition.name}` is declared here"
+        if isinstance(value, s.Lambda) and want is not None:
+            _from_result(definition, types, want)
         args.append(None if value is None else c.expression(value, scope, Expect(type, why, p.span)))
     _writable(c, definition, given, scope)
     sizes = _matched_sizes(definition, declared, args, e)
@@ -159,9 +161,8 @@ def _writable(c: Checker, definition: Definition, given: Sequence[s.Expression |
 
 
 def _instance_for(c: Checker, definition: Definition, types: dict[str, Meta], e: s.Node, want: Expect | None) -> t.Instance:
-    if want is not None and definition.syntax.result is not None and any(isinstance(prune(m), Meta) for m in types.values()):
-        reader = TypeReader(definition.module, dict(types), definition.sizes)
-        unify(reader.read(definition.syntax.result), want.type)
+    if want is not None:
+        _from_result(definition, types, want)
     found: dict[str, AnyType] = {}
     for g in definition.syntax.generics:
         if g.is_type:
@@ -172,6 +173,12 @@ def _instance_for(c: Checker, definition: Definition, types: dict[str, Meta], e:
             _bounded(g, known, definition, e)
             found[g.name] = known
     return c.module.instance(definition, found, e.span)  # type: ignore[no-any-return]  # an Instance
+
+
+def _from_result(definition: Definition, types: dict[str, Meta], want: Expect) -> None:
+    """Find out types that are still open from the result that is wanted."""
+    if definition.syntax.result is not None and any(isinstance(prune(m), Meta) for m in types.values()):
+        unify(TypeReader(definition.module, dict(types), definition.sizes).read(definition.syntax.result), want.type)
 
 
 INTERFACES = {"Num": "numbers", "Ord": "what can be compared with `<`", "Eq": "what can be compared with `==`",

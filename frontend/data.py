@@ -14,6 +14,7 @@ from lms.staging import records
 from lms.staging.rep import Rep
 
 from .diagnostics import Diagnostic
+from .printing import shown
 from .types import AnyType, Array, ConstructorDeclaration, DataDeclaration, DataOf, Later, prune, show
 
 
@@ -38,15 +39,9 @@ def _class(k: ConstructorDeclaration) -> type:
     made = dataclasses.make_dataclass(k.name, names, frozen=True, repr=False)
     made.__doc__ = k.data.syntax.doc or None
     made.__module__ = f"lms.{k.data.name}"
-    made.__repr__ = _shown  # type: ignore[assignment]  # a method
+    made.__repr__ = shown  # type: ignore[assignment]  # a method
     made.__lms_constructor__ = k  # type: ignore[attr-defined]  # for whoever prints or matches it
     return made
-
-
-def _shown(self: Any) -> str:
-    k: ConstructorDeclaration = type(self).__lms_constructor__
-    inside = ", ".join(f"{name} = {getattr(self, name)!r}" for name, _ in k.fields)
-    return f"{k.name}({inside})" if k.fields else k.name
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,22 +97,29 @@ class Evaluation:
         """The value of an expression at the top. What of it exists later is made into a program, and run."""
         compiled = code.compile(node)
         kept: list[Any] = []
+        variables = [(p, p.value.get()) for top in self.module.tops for p in top.places.values()
+                     if p.mutable and p.later and p.set]
 
         def body() -> Any:
+            for p, held in variables:  # for this program they are variables of it
+                p.value = Variable(p.name, code.staged_again(held, p.type, p.span), p.span, p)
             value = run(compiled.run, (), (_top_done, None, node.span))
             kept.append(value)
-            return outward(value) if _staged(value) else None
+            return outward(value) if _staged(value) else None, tuple(p.value.get() for p, _ in variables)
 
         body.__name__ = body.__qualname__ = TOP
         signature = Signature(body)
         signature.span = node.span
-        traced = staging_functions.trace(body, signature, Bound())
-        if not _staged(kept[-1]) and not traced.program.main.body.nodes:
-            return kept[-1]
-        found = self.execute(traced)
-        if not _staged(kept[-1]):
-            return kept[-1]
-        return () if found is None else found
+        after = [held for _, held in variables]
+        try:
+            traced = staging_functions.trace(body, signature, Bound())
+            if not _staged(kept[-1]) and not traced.program.main.body.nodes:
+                return kept[-1]
+            found, after = self.execute(traced)
+        finally:
+            for (p, _), held in zip(variables, after, strict=True):
+                p.value = Cell(p.name, held, p.span)
+        return kept[-1] if not _staged(kept[-1]) else () if found is None else found
 
 
 def _top_done(frame: Any, value: Any) -> Any:
