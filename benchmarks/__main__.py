@@ -9,7 +9,7 @@ import sys
 from .peers import one_thread
 
 SUBJECTS = ("calls", "scalar_loop", "logsumexp", "elementwise", "lotka_volterra", "unrolled", "c_gradient", "corpus",
-            "jacobian", "cold_start", "checkpoint", "gradients")
+            "jacobian", "cold_start", "checkpoint", "gradients", "lms_files")
 
 
 def main() -> int:

@@ -257,6 +257,8 @@ def _outside_size(d: Size | None, sizes: dict[str, Size | None]) -> Size | None:
 
 def _construct(c: Checker, k: ConstructorDeclaration, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
     """`Leaf(w)`: of later if a part is of later where the field is of now."""
+    if len(k.fields) != len(k.syntax.fields):
+        raise Diagnostic("E0208", f"`{k.name}` could not be made out", e.span, consequence=True)
     given = matched(k.name, [n for n, _ in k.fields], [False] * len(k.fields), e, k.syntax.name_span)
     types: dict[str, AnyType] = {name: Meta(open=False) for name in k.data.params}
     goal = prune(want.type) if want else None

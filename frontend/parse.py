@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -60,15 +61,16 @@ def parse_partial(text: str, path: str = "<text>") -> tuple[Module, list[Diagnos
     marks: list[Expression] = []
     broken: set[str] = set()
     mark = tree.parenthesised.set(marks)
+    malformed = {e.span.line for e in errors if e.span}
     try:
-        malformed = {e.span.line for e in errors if e.span}
-        for group in _groups(tokens):
-            try:
-                items += _checked(_run("module", group))
-            except Diagnostic as e:
-                broken |= {name.text for word, name in pairwise(group) if word.type in _NAMED and name.type == "NAME"}
-                if malformed.isdisjoint(range(group[0].span.line, group[-1].span.end_line + 1)):  # else it is a consequence
-                    errors.append(e)
+        with deep_recursion():
+            for group in _groups(tokens):
+                try:
+                    items += _checked(_run("module", group))
+                except Diagnostic as e:
+                    broken |= {name.text for word, name in pairwise(group) if word.type in _NAMED and name.type == "NAME"}
+                    if malformed.isdisjoint(range(group[0].span.line, group[-1].span.end_line + 1)):  # else it is a consequence
+                        errors.append(e)
     finally:
         tree.parenthesised.reset(mark)
     errors.sort(key=lambda e: (e.span.line, e.span.column) if e.span else (0, 0))
@@ -116,13 +118,17 @@ def is_complete(text: str) -> bool:
 
 @contextmanager
 def deep_recursion() -> Iterator[None]:
-    """Room for functions that call themselves once or a few times for each level of a tree."""
-    before = sys.getrecursionlimit()
+    """Room for functions that call themselves once or a few times for each level of a tree; and no looking for garbage among
+    the nodes of large ones, which are all in use: that would take more than its share the larger they get."""
+    before, collecting = sys.getrecursionlimit(), gc.isenabled()
     sys.setrecursionlimit(max(before, 20 * DEEPEST))
+    gc.disable()
     try:
         yield
     finally:
         sys.setrecursionlimit(before)
+        if collecting:
+            gc.enable()
 
 
 # ------------------------------------------------------------------------------------------------ the parser

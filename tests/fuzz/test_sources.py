@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from lms.files import loads
 from lms.frontend.codes import CODES
-from lms.frontend.diagnostics import SourceErrors
+from lms.frontend.diagnostics import Diagnostic, SourceErrors
 from lms.frontend.format import format_source
 from lms.frontend.parse import parse, tokens
+from lms.frontend.types import is_later
 from lms.frontend.walk import same
 from tests.fuzz.sources import source
 
@@ -53,11 +55,21 @@ def answered(text: str, question: Callable[[str], object]) -> bool:
     try:
         with watchdog():
             question(text)
-    except SourceErrors as e:
-        assert e.diagnostics and all(d.code in CODES and d.message for d in e.diagnostics)
+    except (SourceErrors, Diagnostic) as e:
+        found = e.diagnostics if isinstance(e, SourceErrors) else (e,)
+        assert found and all(d.code in CODES and d.message for d in found)
         assert str(e)
         return False
     return True
+
+
+def made(text: str) -> None:
+    """Check a text, and stage what it exports for values of later."""
+    module = loads(text, "generated.lms")
+    for name in module.__all__:
+        f = getattr(module, name)
+        if all(map(is_later, f.form.types)):
+            assert f.specialize().ir.startswith("entry def ")
 
 
 def laid_out(text: str) -> None:
@@ -70,14 +82,26 @@ def laid_out(text: str) -> None:
 @pytest.mark.fuzz(sample=True)
 @pytest.mark.parametrize("first", range(SEED, SEED + COUNT, PIECE))
 def test_a_text_is_a_program_or_has_mistakes(first: int) -> None:
-    parsed = 0
+    parsed = right = 0
     for seed in range(first, first + PIECE):
         text = source(seed, EXAMPLES)
         try:
             if answered(text, parse):
                 parsed += 1
                 assert answered(text, laid_out)
+            right += answered(text, made)
         except BaseException as e:
             e.add_note(f"seed {seed}:\n{text}")
             raise
-    assert parsed > PIECE // 3  # the generators know the grammar
+    assert parsed > PIECE // 3 and right > PIECE // 8  # the generators know the grammar, and the types
+
+
+@pytest.mark.parametrize("text", [
+    "data Tree = Leaf(word: Nothing) | Node(left: Tree)\nLeaf(1)\n",  # fields that could not be made out
+    "f(// c\n)",
+    "let x = // one\n{ // two\n}",  # two comments that would share a line
+])
+def test_what_was_found_stays_found(text: str) -> None:
+    answered(text, made)
+    if answered(text, parse):
+        assert answered(text, laid_out)
