@@ -313,8 +313,8 @@ def _symmetric(a: Any, uplo: str, name: str) -> tuple[Rep, Rep]:
 def eigh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  # NumPy's name
     """The eigenvalues of a symmetric matrix, from the least to the greatest, and its eigenvectors, as columns.
 
-    Only the lower half is read (the upper with `UPLO="U"`). Where eigenvalues are equal, the derivative of the vectors leaves
-    out how they turn among each other: it is right for what does not depend on the basis of that space.
+    Only the lower half is read (the upper with `UPLO="U"`). Vectors of equal eigenvalues have no derivative: what goes through
+    them is NaN.
     """
     w, rows = _symmetric(a, UPLO, "eigh")
     return _classes()[1](w, Rep(_transposed(rows.value)))

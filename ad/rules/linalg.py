@@ -222,27 +222,24 @@ def _cholesky_forward(results: Dots, operands: Dots, dots: Dots) -> Dots:
     return (product(low, lower_part(_between(low, _mirrored(dots[0]), turned=False), diagonal=0.5)),)
 
 
-def _one_over(x: Any) -> Any:
-    """`1 / x`, and 0 for 0."""
-    zero = x == 0.0
-    return where(zero, full(x, 0.0), 1.0 / where(zero, full(x, 1.0), x))
-
-
 def _gaps(x: Any, w: Any) -> Any:
-    """`1 / (w[j] - w[i])` in the shape of `x`; 0 for values that are equal."""
+    """`1 / (w[j] - w[i])` in the shape of `x`, 0 on the diagonal. Infinite for equal values, so that what comes of it is NaN."""
     rank = len(dims(x))
     lead = tuple(range(rank - 2))
-    return _one_over(stretch(w, x, (*lead, rank - 1)) - stretch(w, x, (*lead, rank - 2)))
+    i, j = _places(x)
+    gap = stretch(w, x, (*lead, rank - 1)) - stretch(w, x, (*lead, rank - 2))
+    return where(i == j, 0.0, 1.0 / where(i == j, 1.0, gap))
 
 
 @derivative(_la.eigh)
 def _eigh(a: Any) -> Steps:
-    """`a = v.T diag(w) v`. Between vectors of one eigenvalue nothing flows: no direction in their space is preferred."""
+    """`a = v.T diag(w) v`. Where vectors are used that belong to equal values, they have no derivative: it is NaN."""
     w, v = several(_la.eigh, a)
     dw, dv = yield w, v
     inner = None if dw is None else on_diagonal(v, dw)
     if dv is not None:
-        turn = _gaps(v, w) * product_t(v, dv)
+        turn = product_t(v, dv)
+        turn = 0.5 * _gaps(v, w) * (turn - transposed(turn))
         inner = turn if inner is None else inner + turn
     return (_symmetric_lower(t_product(v, product(inner, v))),)
 
@@ -269,7 +266,7 @@ def _thin(a: Any, full: bool, *xs: Any) -> list[Any]:
 
 @derivative(_la.svd)
 def _svd(a: Any, k: Any, dims: Any, full: bool) -> Steps:
-    """`a = u diag(s) v`. Between vectors of one singular value nothing flows, nor through 1 / 0."""
+    """`a = u diag(s) v`. Where vectors are used that belong to equal values, or to 0, they have no derivative: it is NaN."""
     u, s, v = several(_la.svd, a, k, dims=dims, full=full)
     du, ds, dv = yield u, s, v
     u, s, v, du, ds, dv = _thin(a, full, u, s, v, du, ds, dv)
@@ -278,12 +275,12 @@ def _svd(a: Any, k: Any, dims: Any, full: bool) -> Steps:
         turn = t_product(u, du)
         terms.append(product(product(u, columns_times(_gaps(turn, s * s) * (turn - transposed(turn)), s)), v))
         if not _is_square(u):
-            terms.append(product(columns_times(du - product(u, turn), _one_over(s)), v))
+            terms.append(product(columns_times(du - product(u, turn), 1.0 / s), v))
     if dv is not None:
         turn = product_t(v, dv)
         terms.append(product(u, product(rows_times(_gaps(turn, s * s) * (turn - transposed(turn)), s), v)))
         if not _is_square(v):
-            terms.append(product(u, rows_times(dv - t_product(turn, v), _one_over(s))))
+            terms.append(product(u, rows_times(dv - t_product(turn, v), 1.0 / s)))
     return _named(sum(terms[1:], terms[0]), _shape(a)), None
 
 
@@ -296,9 +293,9 @@ def _svd_forward(results: Dots, operands: Dots, dots: Dots, dims: Any, full: boo
     du = product(u, gaps * (columns_times(moved, s) + rows_times(back, s)))
     dv = t_product(gaps * (rows_times(moved, s) + columns_times(back, s)), v)
     if not _is_square(u):
-        du = du + columns_times(outward - product(u, moved), _one_over(s))
+        du = du + columns_times(outward - product(u, moved), 1.0 / s)
     if not _is_square(v):
-        dv = dv + rows_times(inward - product(moved, v), _one_over(s))
+        dv = dv + rows_times(inward - product(moved, v), 1.0 / s)
     return tuple(_named(d, _shape(x)) for d, x in zip((du, diagonal(moved), dv), results, strict=True))
 
 
