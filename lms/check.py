@@ -156,7 +156,7 @@ class _Check:
             return None
         leaves = inputs(s, bound)
         moving = iter([d for d in trees.flatten(self.direction)[0] if d is not None])
-        directions = [next(moving) if _kind(x) == "f" else None for x in bound.values]
+        directions = [next(moving, None) if _kind(x) == "f" else None for x in bound.values]  # defaults stay
         values, slopes = along(program, leaves, [*directions, *[None] * (len(leaves) - len(directions))])
         known = _floats(self.found)
         same = len(values) == len(known) and all(np.allclose(v, x, 1e-9, 1e-9) for v, x in zip(values, known, strict=True))
