@@ -18,6 +18,7 @@ from lms.core.ir import Node, Value
 from lms.core.types import ArrayType, Scalar, SumType
 
 from .cotangents import Cotangents, Halves, zero
+from .revolve import Backward
 from .shadows import shadow_type, zeros
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _function(mode: ReverseMode, key: Whole, both: bool) -> str:
     if both:
         types += [body.results[k].type for k in key.results]
         names += [f"d{body.results[k].name}" for k in key.results]
-    s = Sweep(mode, activity, mode.memory(activity, lent=frozenset(key.handles)), again=both)
+    s = Sweep(mode, activity, mode.memory(activity, lent=frozenset(key.handles)))
     hint = f"{key.callee}_{'again' if both else 'carried'}"
     with building(b), b.at(activity.function.span), b.function(hint, types, names, mut=activity.function.mut) as f:
         (mode.wholes if both else mode.carriers)[key] = f.name
@@ -95,23 +96,36 @@ def run_again(s: Sweep, node: Node) -> Halves:
     ds = [_cotangent(s, bar, node.results[k]) for k in results]
     if all(d is None for d in ds) and not handles:
         return
-    operands = [_own(s, again, k, v) for k, v in enumerate(kept)]
+    key = Whole(again, frozenset(active), handles, flows, results)
     if "recorded" in node.attrs:
-        operands[1] = s.value(node.results[node.attrs["recorded"]])
+        kept[1] = s.value(node.results[node.attrs["recorded"]])
+    if "revolve" in node.attrs:
+        _revolve(s, node, key, kept, dict(zip(results, ds, strict=True)), bar)
+        return
     given = [zero(b, s.value(node.results[k])) if d is None else d for k, d in zip(results, ds, strict=True)]
-    name = whole(s.mode, Whole(again, frozenset(active), handles, flows, results))
+    operands = [own(s.mode, again, k, v) for k, v in enumerate(kept)]
+    name = whole(s.mode, key)
     out = b.emit(_c.call, *operands, *(s.shadow(node.operands[k]) for k in handles), *given, callee=name, again=name,
                  types=tuple(s.type(node.operands[k].type) for k in flows))
     for k, d in zip(flows, out, strict=True):
         bar.add(node.operands[k], d)
 
 
+def _revolve(s: Sweep, node: Node, key: Whole, kept: list[Value], ds: dict[int, Value | None], bar: Cotangents) -> None:
+    """The backward half of many iterations; see `revolve`."""
+    b, made = s.builder, Backward(s.mode, key, node.attrs["revolve"])
+    name = made.name()
+    given = [zero(b, s.value(node.results[r])) if (d := ds.get(r)) is None else d for r in made.key.results]
+    into = [*made.summed, *(made.becomes[r] for r in made.key.results)]
+    types = [made.body.params[k].type for k in made.summed] + [v.type for v in given]
+    out = b.emit(_c.call, *kept, *(s.shadow(node.operands[k]) for k in made.lent), *given, callee=name, again=name,
+                 types=tuple(types))
+    for k, d in zip(into, out, strict=True):
+        bar.add(node.operands[k], d)
+
+
 def _forward(s: Sweep, node: Node, key: Whole) -> None:
     """The call itself, still to be run again in derivatives of the derivative; shadows travel with the memory that it gives."""
-    if s.again and node.attrs.get("last"):  # nobody needs its results: what they become of has their types
-        s.bind(node.results, s.values(node.operands[-len(node.results):]))
-        s.shadowed([node.results[k] for k in key.results], [s.shadow(node.operands[k - len(node.results)]) for k in key.results])
-        return
     if not key.results:
         s.emit_as(node, node.op, s.values(node.operands), s.attrs(node.attrs))
         return
@@ -119,6 +133,9 @@ def _forward(s: Sweep, node: Node, key: Whole) -> None:
     types += [shadow_type(types[k]) for k in key.results]
     attrs: dict[str, Any] = {name: carrier(s.mode, replace(key, callee=node.attrs[name])) for name in ("callee", "again")}
     attrs |= {k: v for k, v in node.attrs.items() if k == "recorded"}
+    if "revolve" in node.attrs and all(node.attrs["revolve"][1 + k] in key.handles for k in key.results):
+        places = [len(node.operands) + key.handles.index(node.attrs["revolve"][1 + k]) for k in key.results]
+        attrs["revolve"] = (*node.attrs["revolve"], *places)
     operands = [*s.values(node.operands), *(s.shadow(node.operands[k]) for k in key.handles)]
     n = len(node.results)
     new = s.builder.emit(_c.call, *operands, types=tuple(types), names=[v.name for v in node.results], **attrs)
@@ -138,10 +155,10 @@ def _snapshot(s: Sweep, node: Node, again: str, k: int) -> Value:
     return s.steady_copy(v) if isinstance(v.type, ArrayType) and param in access.reads else s.value(v)
 
 
-def _own(s: Sweep, again: str, k: int, v: Value) -> Value:
-    """What the function that is run again may change: a copy of the snapshot, or any memory where it reads nothing."""
-    b, access = s.builder, s.mode.effects.function(again)
-    param = s.mode.program.functions[again].body.params[k]
+def own(mode: ReverseMode, callee: str, k: int, v: Value) -> Value:
+    """What a function may change that is run again: a copy of the snapshot, or any memory where it reads nothing."""
+    b, access = mode.builder, mode.effects.function(callee)
+    param = mode.program.functions[callee].body.params[k]
     if param not in access.changes or not isinstance(v.type, ArrayType):
         return v
     if param in access.reads:
@@ -164,4 +181,4 @@ def _cotangent(s: Sweep, bar: Cotangents, result: Value) -> Value | None:
     return taken
 
 
-__all__ = ["Whole", "run_again", "whole"]
+__all__ = ["Whole", "own", "run_again", "whole"]

@@ -44,7 +44,7 @@ class Differentiate:
             declare_writes(program)
         for function in program.functions.values():
             for node in walk(function.body):
-                for key in ("halves", "again", "recorded", "last", "checkpoint"):  # rules and plans have done their work
+                for key in ("halves", "again", "recorded", "revolve", "checkpoint"):  # rules and plans have done their work
                     node.attrs.pop(key, None)
         return program
 

@@ -2,19 +2,14 @@
 calls whose residuals are their arguments (`checkpoint`). With `run(i, j, x)` for the iterations from i to j,
 
     sqrt          for each segment (i, j):  x = run(i, j, x) again run
-    revolve(k)    x = run(0, n, x) again split(0, n, k)
-                  split(i, j, k, x) = run(i, j, x) again run                        where few iterations are left; else
-                                      x = run(i, m, x) again split(i, m, k)         with a snapshot at i, and
-                                      split(m, j, k - 1, x) again split(m, j, k - 1)   one fewer for what follows
+    revolve(k)    x = run(0, n, x) again run, with k snapshots (`revolve`)
 
-A snapshot is what such a call is given. With m as binomial checkpointing has it, the backward half of `split` is Revolve
-(Griewank and Walther, Algorithm 799, 2000). How long a `while` is, is known when it has run: `sqrt` lengthens its segments as it
+A snapshot is what such a call is given. How long a `while` is, is known when it has run: `sqrt` lengthens its segments as it
 goes; run again, it obeys the numbers that were recorded, and decides nothing twice.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -218,11 +213,11 @@ class _Outlined:
             if arrays := self._changed():  # the carried values alone are on the full tape too
                 refuse_excess(planner, self.node, plan, k, n, [planner.type(v.type) for v in (*self.carried, *arrays)])
             out = (self._segments(run, n, inits) if k is None else
-                   self._call(run, b.const(0), n, count, inits, again=self._split(run)))
+                   self._call(run, b.const(0), n, count, inits, again=run, **self._plan()))
         else:
             steps = self._steps()
             out = (self._lengthening_segments(steps, run, inits) if k is None else
-                   self._call(steps, b.const(0), b.const(LARGEST), count, inits, again=self._split(run), recorded=True)[:-1])
+                   self._call(steps, b.const(0), b.const(LARGEST), count, inits, again=run, recorded=True, **self._plan())[:-1])
         planner.bind(self.node.results, out)
 
     # --------------------------------------------------------------------------------------- functions
@@ -276,26 +271,10 @@ class _Outlined:
                                     types=(*self._types(), i64), names=names)
         return f.name
 
-    def _split(self, run: str) -> str:
-        """The iterations from one number to another, so that going back needs few snapshots. Nothing follows the last call of
-        a way through it (`last`): what that gives, nobody needs who runs it again.
-        """
-        b = self.b
-        with self._function("split") as f:
-            i, j, k = f.body.params[:3]
-            leaf = b.const(LEAF if self._small() else 1)
-            self.given, outer = f.body.params[3 : 3 + len(self.free)], self.given
-            few = b.emit1(_s.le, b.emit1(_s.sub, j, i), leaf)
-            with b.reify() as whole:
-                whole.results = self._call(run, i, j, k, self._last(f), again=run, last=True)
-            with b.reify() as split:
-                m = b.emit(_c.call, i, j, k, leaf, callee=_binomial(b), types=(i64,))[0]
-                first = self._call(run, i, m, k, self._last(f), again=f.name)
-                split.results = self._call(f.name, m, j, b.emit1(_s.sub, k, b.const(1)), first, again=f.name, last=True)
-            f.body.results = b.emit(_c.if_, few, blocks=[whole, split], types=self._types(),
-                                    names=[v.name for v in self.carried])
-            self.given = outer
-        return f.name
+    def _plan(self) -> dict[str, Any]:
+        """How `revolve` goes back: how many iterations it keeps in full, and which parameter every result becomes."""
+        first = 3 + len(self.free)
+        return {"revolve": (LEAF if self._small() else 1, *range(first, first + len(self.carried)))}
 
     def _changed(self) -> list[Value]:
         """The arrays that a snapshot holds beside the carried values: those that the loop reads and changes."""
@@ -357,29 +336,3 @@ class _Outlined:
             *out, _ = self._call(steps, b.const(0), length, b.const(0), carried, again=run, recorded=True)
             f.results = (*out, b.emit1(_s.add, length, b.const(1)))
         return b.emit(_c.while_, *inits, b.const(FIRST_SEGMENT), blocks=[asks, f], types=(*self._types(), i64), names=names)[:-1]
-
-
-def _binomial(b: Builder) -> str:
-    """The name of split(i, j, k, leaf): the iteration between i and j before which the next of k snapshots is taken."""
-    name = "checkpoint_split"
-    if name in b.program.functions:
-        return name
-    with b.function(name, [i64, i64, i64, i64], ["i", "j", "snapshots", "leaf"]) as f:
-        i, j, k, leaf = f.body.params
-        one = b.const(1)
-        add, sub, mul, div, most = (functools.partial(b.emit1, op) for op in (_s.add, _s.sub, _s.mul, _s.floordiv, _s.maximum))
-        length = div(add(sub(j, i), sub(leaf, one)), leaf)
-        k = b.emit1(_s.minimum, k, length)
-        # how far k snapshots reach where no iteration is run more than `times` times: binomial(k + times, k)
-        with b.reify([i64, i64], ["times", "reach"]) as short:
-            short.results = (b.emit1(_s.lt, short.params[1], length),)
-        with b.reify([i64, i64], ["times", "reach"]) as more:
-            times = add(more.params[0], one)
-            more.results = (times, div(mul(more.params[1], add(k, times)), times))
-        times, reach = b.emit(_c.while_, b.const(0), one, blocks=[short, more], types=(i64, i64), names=["times", "reach"])
-        both = add(k, times)
-        fewer_snapshots, fewer_times = div(mul(reach, k), both), div(mul(reach, times), both)
-        twice_fewer = div(mul(fewer_times, sub(times, one)), most(sub(both, one), one))
-        left = most(most(sub(length, fewer_snapshots), twice_fewer), one)
-        f.body.results = (sub(j, mul(sub(length, left), leaf)),)
-    return name

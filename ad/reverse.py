@@ -20,6 +20,7 @@ from .activity import Activities, Activity
 from .checkpoint import Whole
 from .cotangents import Cotangents, zero
 from .memory import Memory, overwritten
+from .revolve import Plan
 from .shadows import gradient, seed
 from .sweep import Sweep
 
@@ -35,6 +36,7 @@ class ReverseMode:
         self.pairs: dict[calls.PairKey, calls.Pair] = {}
         self.wholes: dict[Whole, str] = {}
         self.carriers: dict[Whole, str] = {}
+        self.backwards: dict[tuple[Whole, Plan], str] = {}
         self._names: dict[tuple[str, tuple[int, ...]], str] = {}
 
     def expand(self, node: Node) -> None:

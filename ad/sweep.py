@@ -35,9 +35,8 @@ CONTROL: dict[p.Primitive, Callable[[Sweep, Node], Halves]] = {
 class Sweep(Replay):
     """Both halves of one function's derivative. `env` maps its values to those of the forward half, `shadows` to shadows."""
 
-    def __init__(self, mode: ReverseMode, activity: Activity, memory: Memory, again: bool = False) -> None:
+    def __init__(self, mode: ReverseMode, activity: Activity, memory: Memory) -> None:
         super().__init__(mode.builder)
-        self.again = again  # whether the function has run before, and its results are not needed
         self.mode, self.activity, self.memory = mode, activity, memory
         self.shadows: dict[Value, Value] = {}
         self.shadow_values: set[Value] = set()  # the new values that are shadows
