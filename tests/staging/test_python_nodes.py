@@ -307,11 +307,48 @@ def test_row(row):
         assert row.gradient in ("yes", "zero", "-")
 
 
-@pytest.mark.parametrize("f", dict.fromkeys(PROGRAMS[r.node] for r in ROWS if r.gradient == "yes"), ids=lambda f: f.__name__)
+DIFFERENTIATED = dict.fromkeys(PROGRAMS[r.node] for r in ROWS if r.stage in ("later", "now"))
+
+
+def test_every_row_is_differentiated_or_refused():
+    for row in ROWS:
+        if row.node not in EXCEPT:
+            assert (PROGRAMS[row.node] in DIFFERENTIATED) == (row.stage != "error"), row.node
+
+
+def central(f: Program, x: float, n: int, h: float = 1e-6) -> float:
+    return (f(x + h, n) - f(x - h, n)) / (2 * h)
+
+
+@pytest.mark.parametrize("f", DIFFERENTIATED, ids=lambda f: f.__name__)
 def test_gradient(f):
-    """Of the program of every row whose gradient column says `yes`."""
-    df = lms.grad(lms.stage(backend="interpret")(f))
-    for x, n in [(1.3, 3), (0.5, 1), (-1.25, 3)]:
-        h = 1e-6
-        central = (f(x + h, n) - f(x - h, n)) / (2 * h)
-        assert math.isclose(df(x, n), central, rel_tol=1e-6, abs_tol=1e-6), (x, n)
+    """Of the program of every row that is no error: in both modes, of first and second order."""
+
+    def g(x: Rep[f64], n: Rep[i64]):
+        return f(x, n) * x  # some give ints
+
+    dg = lms.grad(g)
+    along = lms.stage(lambda x, n: lms.jvp(g, (x, n), (1.0, None)))
+    twice = lms.stage(lambda x, n: (lms.hvp(g, (x, n), (1.0, None))[0], lms.grad(lms.grad(g))(x, n)))
+    interpreted = lms.grad(lms.stage(backend="interpret")(g))
+    for x, n in [(1.3, 3), (0.5, 1), (-1.25, 3), (1.45, 0)]:
+        slope = dg(x, n)
+        assert math.isclose(slope, central(g, x, n), rel_tol=1e-6, abs_tol=1e-6), (x, n)
+        assert math.isclose(interpreted(x, n), slope, rel_tol=1e-12, abs_tol=1e-12), (x, n)
+        value, moved = along(x, n)
+        assert math.isclose(value, g(x, n), rel_tol=1e-12) and math.isclose(moved, slope, rel_tol=1e-12, abs_tol=1e-12), (x, n)
+        for second in twice(x, n):
+            assert math.isclose(second, central(dg, x, n), rel_tol=1e-6, abs_tol=1e-6), (x, n)
+
+
+ZERO = {
+    "FloorDiv": lambda x, n: x // 0.75 + n // 2, "Invert": lambda x, n: ~n * 1.0 + 0 * x, "BitAnd": lambda x, n: (n & 3) + 0 * x,
+    "BitOr": lambda x, n: (n | 4) + 0 * x, "BitXor": lambda x, n: (n ^ 5) + 0 * x, "LShift": lambda x, n: (n << 2) + 0 * x,
+    "RShift": lambda x, n: (n >> 1) + 0 * x,
+}
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if r.gradient == "zero"], ids=lambda r: r.node)
+def test_zero(row):
+    f = ZERO[row.node]
+    assert lms.grad(f)(1.3, 5) == 0.0 and lms.jvp(f, (1.3, 5), (1.0, None))[1] == 0.0
