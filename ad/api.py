@@ -23,6 +23,7 @@ from lms.staging.functions import Call
 from lms.staging.joins import describe
 from lms.staging.rep import Rep, lift_value
 
+from .beside import beside, converted
 from .jacobian import across, along, dense
 
 Argnums = int | str | Sequence[int | str]
@@ -32,8 +33,16 @@ def plain(f: Callable[..., Any]) -> tuple[Callable[..., Any], Signature]:
     """What is run to stage a function, staged already or not, and its signature."""
     signature = getattr(f, "signature", None)
     if not isinstance(signature, Signature):
-        return f, Signature(f)
+        return f, Signature(callable_or_error(f))
     return _ruled(f) if getattr(f, "rule", None) is not None else getattr(f, "body", f), signature
+
+
+def callable_or_error(f: Any) -> Callable[..., Any]:
+    """What is differentiated. Raises `StagingTypeError` where it is no function."""
+    if not callable(f):
+        raise StagingTypeError(f"a function is differentiated, found {f!r}", here(),
+                               fix="pass the function, and call what comes back")
+    return f  # type: ignore[no-any-return]  # any callable
 
 
 def taking_the_same(f: Callable[..., Any], made: Callable[..., Any]) -> Callable[..., Any]:
@@ -131,17 +140,19 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]
     b = current()
     kept = tuple(b.emit1(p.array.copy, v) if isinstance(v.type, ArrayType) else v for v in call.operands)
     selected = leading(call, signature, len(primals))
+    out = b.emit(p.control.call, *call.operands, callee=call.function.name, types=call.types)
+    floats = [v for v in out if is_differentiable(v.type)]
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        given = _float_leaves(call.result, cotangent)
-        seeds = [_converted(x, t) for x, t in zip(given, filter(is_differentiable, call.types), strict=True)]
+        given = beside(call.result, cotangent, f"the result of {signature.name}", "cotangent")
+        seeds = [converted(x, v, path, "cotangent") for (path, x), v in zip(given, floats, strict=True)]
         operands = [b.emit1(p.array.copy, v) if isinstance(v.type, ArrayType) else v for v in kept]
         wrt = [k for s in selected for k in s.positions]
         _, gradients = pull(call, wrt, seeds, operands)
         rest = iter(gradients)
         return tuple(like(s.spec, rest) for s in selected)
 
-    return call.emit(), pullback
+    return call.rebuild(out), pullback
 
 
 def pull(call: Call, wrt: Sequence[int], seeds: Sequence[Value],
@@ -175,10 +186,6 @@ def _shown(types: Sequence[Type]) -> str:
     return ", ".join(map(str, types)) or "nothing"
 
 
-def _converted(x: Any, t: Type) -> Value:
-    return lift_value(x, None if isinstance(t, ArrayType) else t)
-
-
 # ------------------------------------------------------------------------------------------------- forward
 
 
@@ -188,7 +195,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     selected = leading(call, signature, len(primals))
     wrt = [k for s in selected for k in s.positions]
     require_beside(signature, primals, tangents)
-    directions = _directions(call, selected, tangents)
+    directions = _directions(call, signature, tangents)
     out = current().emit(p.control.jvp, *call.operands, *directions, callee=call.function.name, wrt=tuple(wrt), types=call.types)
     n = len(call.types)
     return call.rebuild(out[:n]), _tangent(call.result, iter(out[n:]))
@@ -232,24 +239,13 @@ def require_beside(signature: Signature, primals: Sequence[Any], tangents: Seque
                                fix="give a tangent for every argument, None for what is no float")
 
 
-def _directions(call: Call, selected: Sequence[Selected], tangents: Sequence[Any]) -> list[Value]:
+def _directions(call: Call, signature: Signature, tangents: Sequence[Any]) -> list[Value]:
     out: list[Value] = []
-    for s, tangent in zip(selected, tangents, strict=True):
-        for x, k in zip(_float_leaves(s.spec, tangent), s.positions, strict=True):
-            v = _converted(x, call.arguments[k].type)
+    for (name, s), tangent in zip(passed(call.bound, signature), tangents, strict=False):
+        for (path, x), k in zip(beside(s.spec, tangent, name, "tangent"), s.positions, strict=True):
+            v = converted(x, call.arguments[k], path, "tangent")
             out.append(current().emit1(p.array.copy, v) if k in call.function.mut else v)  # it is written to as the argument is
     return out
-
-
-def _float_leaves(spec: Any, tangent: Any) -> list[Any]:
-    """The parts of a tangent that stand beside floats."""
-    if isinstance(spec, Later):
-        return [tangent] if is_differentiable(spec.type) else []
-    if not isinstance(spec, trees.Tree):
-        return []
-    found = trees.children(tangent)
-    parts = found[2] if found is not None else [None] * len(spec.parts)
-    return [leaf for part, x in zip(spec.parts, parts, strict=True) for leaf in _float_leaves(part, x)]
 
 
 def _tangent(spec: Any, rest: Any) -> Any:
@@ -278,7 +274,12 @@ def _leaves(spec: Any) -> Any:
 
 
 def numbers(argnums: Argnums) -> list[int | str]:
-    return [argnums] if isinstance(argnums, int | str) else list(argnums)
+    """Arguments by number or name, as a list. Raises `StagingTypeError` for anything else."""
+    out: list[Any] = list(argnums) if isinstance(argnums, list | tuple) else [argnums]
+    for n in out:
+        if not isinstance(n, int | str) or isinstance(n, bool):
+            raise StagingTypeError(f"`argnums` says which arguments: a number, a name, or several; found {n!r}", here())
+    return out
 
 
 def _several(argnums: Argnums) -> bool:

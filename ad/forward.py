@@ -23,6 +23,7 @@ from .calls import refuse_captured
 from .continuations import TANGENTS, resume, start
 from .lanes import LINEAR, WRITES, Lanes
 from .memory import overwritten
+from .rules import no_derivative
 from .rules.apply import full
 from .rules.complex import conj, direction, is_complex, partials_of
 from .shadows import tangent_of, with_tangent
@@ -233,8 +234,7 @@ class _Forward(Replay):
         """Resume the reverse rule with a cotangent of one: it hands back the partial derivatives."""
         rule = partials_of(node.op, (v.type for v in operands))
         if rule is None:
-            raise StagingError(f"{node.op.name} has no derivative", node.span,
-                               fix="wrap it in lms.stop_gradient, or give it a rule with @lms.derivative")
+            raise no_derivative(node)
         name = node.op.name
         steps = rule(*(Rep(v) for v in operands), **{k: v for k, v in attrs.items() if k != "fast"})
         primal = start(steps, name, node.span)

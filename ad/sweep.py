@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from lms.core import primitives as p
 from lms.core.builder import Replay
-from lms.core.errors import StagingError
 from lms.core.ir import Block, Function, Node, Value
 from lms.core.types import ArrayType
 from lms.staging.rep import Rep
@@ -20,7 +19,7 @@ from .activity import INERT, Activity
 from .continuations import Rule, Steps, resume, start
 from .cotangents import Cotangents, Frame, Halves
 from .memory import Memory, is_whole
-from .rules import MEMORY, NONE, RULES
+from .rules import MEMORY, RULES, no_derivative
 from .rules.complex import rule_of
 from .shadows import fresh
 
@@ -126,9 +125,7 @@ class Sweep(Replay):
             return self._memory(node)
         if op in RULES and (op.effect.view is None or is_whole(node)):
             return self._rule(node)
-        why = NONE.get(op, "it has no rule")
-        raise StagingError(f"{op.name} cannot be differentiated: {why}", node.span,
-                           fix="wrap its operand in lms.stop_gradient, or give a function around it a rule with @lms.derivative")
+        raise no_derivative(node)
 
     def _handle(self, node: Node) -> Halves:
         """A view: the shadow of the view is the view of the shadow."""

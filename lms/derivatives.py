@@ -57,7 +57,7 @@ def as_staged(f: Callable[..., Any]) -> Staged[..., Any]:
         return f
     known = getattr(f, "__dict__", {})  # kept with the function, so that it goes when the function goes
     if (found := known.get(_FORM)) is None:
-        found = staged(f)
+        found = staged(ad.callable_or_error(f))
         if isinstance(f, FunctionType):
             known[_FORM] = found
     return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from lms.core import primitives as p
+from lms.core.errors import StagingError
+from lms.core.ir import Node
 from lms.core.primitives import Primitive
 
 from ..continuations import RULES
@@ -26,4 +28,12 @@ NONE: dict[Primitive, str] = {
     p.control.py_call: "Python's code is not seen",
 }
 
-__all__ = ["MEMORY", "NONE", "RULES", "array", "complex", "linalg", "memory", "product", "scalar"]
+
+
+def no_derivative(node: Node) -> StagingError:
+    """The error where a value that is differentiated goes through an operation that has no rule."""
+    return StagingError(f"{node.op.name} cannot be differentiated: {NONE.get(node.op, 'it has no rule')}", node.span,
+                        fix="wrap its operand in lms.stop_gradient, or give a function around it a rule with @lms.derivative")
+
+
+__all__ = ["MEMORY", "NONE", "RULES", "array", "complex", "linalg", "memory", "no_derivative", "product", "scalar"]
