@@ -121,6 +121,7 @@ def test_smooth_programs_and_their_gradients_agree(tmp_path: Path, monkeypatch: 
 def test_sanitizers_find_nothing_in_programs(which: str) -> None:
     """The above once more, fewer generated programs, with every access and every operation watched."""
     few = {"LMS_FUZZ_EXAMPLES": "40", "LMS_FUZZ_SEED": os.environ["LMS_FUZZ_SEED"]}
-    call = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-k", which, "-m", "", __file__, LANGUAGE]
-    found = subprocess.run(call, env=sanitized_environment() | few, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    call = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-k", which, "-m", ""]
+    found = subprocess.run([*call, __file__, LANGUAGE], env=sanitized_environment() | few, capture_output=True, text=True,
+                           cwd=Path(__file__).parents[2])
     assert found.returncode == 0, found.stdout[-4000:] + found.stderr[-4000:]
