@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lms.core.errors import Span
-from lms.core.types import Size
+from lms.core.types import SCALARS, Size
 
 from . import syntax as s
 from . import typed as t
@@ -405,8 +405,24 @@ class Module:
                     self.errors.append(e)
             self._check_queue()
         self._check_queue()
+        self._check_unused()
         self.errors.sort(key=lambda e: (e.span.line, e.span.column) if e.span else (0, 0))
         return self.errors
+
+    def _check_unused(self) -> None:
+        """Names in generic functions that nobody uses: checked for some type, of which no other mistake is told."""
+        for definition in [d for d in self.values.values() if isinstance(d, Definition) and d.module is self and not d.instances]:
+            if not any(g.is_type for g in definition.syntax.generics):
+                continue
+            known = len(self.errors)
+            types: dict[str, AnyType] = {g.name: SCALARS["bool" if g.bound == "Bool" else "f64"]
+                                         for g in definition.syntax.generics if g.is_type}
+            try:
+                self.instance(definition, types)
+            except Diagnostic as e:
+                self.report(e)
+            self._check_queue()
+            self.errors[known:] = [e for e in self.errors[known:] if e.code.startswith("E02")]
 
     def _check_queue(self) -> None:
         pending = [self]

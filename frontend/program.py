@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -79,9 +81,21 @@ def _nothing() -> Module:
     raise AssertionError("the prelude imports nothing")
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the garbage collector, which would look at a growing tree again and again; there is next to no garbage."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def check_text(text: str, path: str = "<text>") -> tuple[Module, list[Diagnostic]]:
     """The module of a text and every mistake in it, in the order of the source."""
-    with deep_recursion():
+    with deep_recursion(), uncollected():
         tree, errors = parse_partial(text, path)
         module = Program().module(tree)
         found = module.check()
