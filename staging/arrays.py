@@ -184,8 +184,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     """The length of a vector, or of all elements. Where it is zero its derivative is taken as zero."""
     of_matrix = isinstance(axis, tuple) or (axis is None and asarray(x).ndim > 1)
     if of_matrix and ord not in (None, "fro"):
-        raise StagingTypeError(f"norm: ord={ord!r} of a matrix cannot be staged", here(),
-                               fix="give the axis for the norms of vectors")
+        return _matrix_norm(asarray(x), ord, axis, keepdims)
     if ord == 1:
         return sum(el.abs(x), axis, keepdims=keepdims)
     if ord == np.inf:
@@ -198,6 +197,17 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     whole = _safe_sqrt(sum(el.multiply(scaled, scaled), axis, keepdims=True))
     out = el.divide(whole, scale)
     return out if keepdims else _dropped(out, axes_of(size, axis))
+
+
+def _matrix_norm(x: Rep, ord: Any, axis: Any, keepdims: bool) -> Any:  # noqa: A002
+    """The largest sum of a column (1) or a row (inf), the largest or least singular value (2, -2), or their sum ("nuc")."""
+    from .linalg import svdvals
+
+    of_values = {2: max, -2: min, "nuc": sum}
+    if x.ndim != 2 or axis is not None or keepdims or ord not in (1, np.inf, *of_values):
+        raise StagingTypeError(f"norm: ord={ord!r} of {x.type} cannot be staged", here(),
+                               fix="give the axis for the norms of vectors; of one matrix ord is 'fro', 'nuc', 1, 2, -2 or inf")
+    return max(sum(el.abs(x), 0 if ord == 1 else 1)) if ord in (1, np.inf) else of_values[ord](svdvals(x))
 
 
 def _scale(x: Rep, axis: Any) -> Any:

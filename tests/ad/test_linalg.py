@@ -23,6 +23,7 @@ CALLS = {
     "cholesky_upper": (scipy.linalg.cholesky, S), "eigvalsh": (np.linalg.eigvalsh, S),
     "eigh": (lambda a: np.linalg.eigh(a)[1], S),
     "eigh_stack": (lambda a: np.linalg.eigh(a)[1] * np.linalg.eigh(a)[0][:, None], STACK),
+    **{f"norm_{order}": (lambda a, order=order: np.linalg.norm(a, order), TALL) for order in ("nuc", 2)},
     "svd_values": (lambda a: np.linalg.svd(a, compute_uv=False), TALL),
     **{f"svd_{which}_{name}": (lambda a, which=which: np.linalg.svd(a, full_matrices=False)[which], a)
        for which in (0, 2) for name, a in (("tall", TALL), ("wide", WIDE), ("square", A))},

@@ -41,6 +41,7 @@ CALLS = {
     **{f"triangular_{lower}{trans}{unit}": (
         lambda a, b, lower=lower, trans=trans, unit=unit: scipy.linalg.solve_triangular(a, b, trans, lower, unit), A, B)
        for lower in (True, False) for trans in (0, "T") for unit in (True, False)},
+    **{f"norm_{order}": (lambda a, order=order: np.linalg.norm(a, order), TALL) for order in ("fro", "nuc", 1, 2, -2, np.inf)},
     "triangular_vector": (lambda a, b: scipy.linalg.solve_triangular(a, b, lower=True), S, B[:, 0]),
     "cho_solve": (lambda a, b: scipy.linalg.cho_solve(scipy.linalg.cho_factor(a), b), S, B),
     "cho_solve_lower": (lambda a, b: scipy.linalg.cho_solve(scipy.linalg.cho_factor(a, lower=True), b), S, B[:, 0]),
@@ -149,6 +150,7 @@ def test_a_matrix_that_turns_out_not_to_be_square() -> None:
     (lambda a: np.linalg.inv(a), (A + 1j,), "linear algebra of complex numbers is not supported"),
     (lambda a: np.linalg.eigh(a, UPLO="X"), (A,), "UPLO is 'L' or 'U'"),
     (lambda a: np.linalg.qr(a, mode="complete"), (A,), "mode is 'reduced' or 'r'"),
+    (lambda a: np.linalg.norm(a, 3), (A,), "norm: ord=3 of .* cannot be staged"),
     (lambda a: np.linalg.eig(a), (A,), r"np.linalg.eig cannot be staged"),
 ])
 def test_what_cannot_be_staged(f, args, message) -> None:
