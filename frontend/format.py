@@ -1,8 +1,8 @@
 """`lms fmt`: the one way to lay out a file. Comments and the author's empty lines stay where they are.
 
 The tree says where lines may be broken; the words come from the source, token by token, so that nothing can get lost. An author
-decides three things by a new line: whether a block in braces stands on lines of its own, whether `else` begins a line, and
-whether the body of a `def` does.
+decides three things by a new line: whether the statements of a block stand on lines of their own, whether `else` begins a line,
+and whether the body of a `def` does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import syntax as s
-from .layout import BLANK, FILL, HARD, LINE, SOFT, WIDTH, Concat, Doc, Either, Group, Nest, hard, render, width
+from .layout import BLANK, FILL, HARD, LINE, SOFT, STEP, WIDTH, Concat, Doc, Either, Group, Nest, first_line, hard, render, width
 from .operators import BINARY
 from .parse import deep_recursion, parse, tokens
 from .trivia import Tokens
@@ -43,15 +43,21 @@ class _Printer:
         self.depth = 0  # of the block being written
 
     def module(self, module: s.Module) -> Doc:
-        return Concat([self.statements(module.items), self.source.rest()])
+        parts: list[Doc] = []
+        for item in module.items:
+            if parts:
+                parts.append(BLANK if self.source.blank() else HARD)
+            parts.append(self.statement(item))
+        return Concat([*parts, self.source.rest()])
 
     # --------------------------------------------------------------------------------------- definitions
 
     def statements(self, items: Sequence[Any]) -> Concat:
+        """The statements of a block: on one line where none of them begins one."""
         parts: list[Doc] = []
         for item in items:
             if parts:
-                parts.append(BLANK if self.source.blank() else HARD)
+                parts += [Either("", ";"), BLANK if self.source.blank() else HARD if self.source.newline() else LINE]
             parts.append(self.statement(item))
         return Concat(parts)
 
@@ -65,7 +71,7 @@ class _Printer:
                 self.generics(d.generics), self.parameters(d.params), self.annotation(d.result), " ", self.take("=")]
         if self.source.newline() and not isinstance(d.body, s.Block):
             return Concat([*head, Nest([HARD, self.operation(d.body)])])
-        return Concat([*head, self.value(d.body)])
+        return Concat([*head, self.value(d.body, head)])
 
     def derivative(self, d: s.Derivative) -> Doc:
         return Concat([self.take("derivative"), " ", self.take(d.name), self.parameters(d.params), " ", self.take("="),
@@ -112,8 +118,8 @@ class _Printer:
     # ---------------------------------------------------------------------------------------- statements
 
     def let(self, d: s.Let) -> Doc:
-        return Concat([self.take("let"), " ", self.pattern(d.pattern), self.annotation(d.type), " ", self.take("="),
-                       self.value(d.value)])
+        head = [self.take("let"), " ", self.pattern(d.pattern), self.annotation(d.type), " ", self.take("=")]
+        return Concat([*head, self.value(d.value, head)])
 
     def var(self, d: s.Var) -> Doc:
         return Concat([self.take("var"), " ", self.take(d.name), self.annotation(d.type), " ", self.take("="),
@@ -124,11 +130,12 @@ class _Printer:
 
     # --------------------------------------------------------------------------------------- expressions
 
-    def value(self, e: s.Expression) -> Doc:
-        """What stands behind `=` or `=>`, with the space or new line before it."""
+    def value(self, e: s.Expression, head: Sequence[Doc] = ()) -> Doc:
+        """What stands behind `=` or `=>`, with the space or new line before it; `head` stands on the line already."""
         above, enclosed = self.source.above(), self.source.encloses(e.span)
         doc = self.operation(e)
-        if above.parts:
+        room = WIDTH - STEP * self.depth - width(Concat(head)) - 1
+        if above.parts or (isinstance(e, s.Shift | s.Match | s.For | s.While) and 0 < room < first_line(doc)):
             return Nest([HARD, above, doc])
         breaks = isinstance(e, s.Binary | s.If) and isinstance(doc, Group) and not enclosed
         return Group([Nest([LINE, doc])]) if breaks else Concat([" ", doc])
@@ -252,7 +259,7 @@ class _Printer:
 
     def braces(self, statements: Sequence[s.Statement]) -> _Braces:
         """What follows the `{` of a block, up to its `}`."""
-        expanded = self.source.behind() or len(statements) > 1 or (self.source.newline() and bool(statements))
+        expanded = self.source.behind() or (self.source.newline() and bool(statements))
         self.depth += 1
         inside = self.statements(statements)
         rest = self.source.rest()
@@ -282,7 +289,7 @@ class _Printer:
         if not links:
             return Concat([heads[0], bodies[0].laid_out()])
         branches = [Concat([link, head]) for link, head in zip(["", *links], heads, strict=True)]
-        room = WIDTH - 2 * self.depth - 2
+        room = WIDTH - STEP * (self.depth + 1)
         pairs = list(zip(branches, bodies, strict=True))
         if any(b.expanded or hard(head) or width(head) + width(b.flat()) > room for head, b in pairs):
             parts = [x for head, b in pairs for x in (" ", head, b.expand())]

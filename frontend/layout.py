@@ -102,6 +102,20 @@ def width(doc: Doc) -> int:
     return total
 
 
+def first_line(doc: Doc) -> int:
+    """The columns of a document up to its first new line that is forced."""
+    total, left = 0, [doc]
+    while left:
+        doc = left.pop()
+        if isinstance(doc, Line) and doc.hard:
+            break
+        if isinstance(doc, Concat):
+            left += reversed(doc.parts)
+        else:
+            total += width(doc)
+    return total
+
+
 def render(doc: Doc, limit: int = WIDTH) -> str:
     """The text of a document, on lines of at most `limit` columns where it can be broken so."""
     out: list[str] = []
