@@ -29,6 +29,10 @@ from lms.passes.recurrences import Recurrences
 from lms.passes.reuse import Reuse
 from lms.passes.scalars import Scalars
 from lms.passes.share import Share
+from lms.passes.spots import Spots
+from lms.passes.stores import LateFills, MergeStores
+from lms.passes.turn import Turn
+from lms.passes.twins import Twins
 from lms.passes.unpack import Unpack
 from lms.passes.version import Version
 
@@ -62,9 +66,14 @@ CLEANUP: tuple[Pass, ...] = (
     *SIMPLIFY,
     Carry(),
     Scalars(),
+    LateFills(),
+    Turn(),
     FuseLoops(),
     Forward(),
+    MergeStores(),
+    FuseLoops(),
     Cse(),
+    Twins(),
     Fold(final=True),
     *FAST,
     Fission(),
@@ -80,6 +89,7 @@ AFTER: tuple[Pass, ...] = (
     Fold(),
     Cse(),
     Licm(),
+    Spots(),
     Dce(),
     *LOWER,
     *CLEANUP,

@@ -118,14 +118,14 @@ def _reduce_max(x: Any, axes: tuple[int, ...]) -> Steps:
     """The first of equal largest gets all, as in the loop one would write."""
     xs, zs = _one_by_one(_a.reduce_max, x, axes)
     dz = yield zs[-1]
-    return (_to_first(_a.argmax, dz, xs, axes),)
+    return (_to_first(dz, xs, zs, axes),)
 
 
 @derivative(_a.reduce_min)
 def _reduce_min(x: Any, axes: tuple[int, ...]) -> Steps:
     xs, zs = _one_by_one(_a.reduce_min, x, axes)
     dz = yield zs[-1]
-    return (_to_first(_a.argmin, dz, xs, axes),)
+    return (_to_first(dz, xs, zs, axes),)
 
 
 def _one_by_one(op: p.Primitive, x: Any, axes: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
@@ -137,13 +137,18 @@ def _one_by_one(op: p.Primitive, x: Any, axes: tuple[int, ...]) -> tuple[list[An
     return xs, zs
 
 
-def _to_first(op: p.Primitive, dz: Any, xs: list[Any], axes: tuple[int, ...]) -> Any:
-    for x, axis in zip(reversed(xs), axes, strict=True):
+_or, _equal, _isnan = function(p.scalar.or_), function(p.scalar.eq), function(p.scalar.isnan)
+
+
+def _to_first(dz: Any, xs: list[Any], zs: list[Any], axes: tuple[int, ...]) -> Any:
+    """The cotangent at the first element of each row that is the result: a nan, where there is one."""
+    for x, z, axis in zip(reversed(xs), reversed(zs), axes, strict=False):
         kept = _kept(x, (axis,))
-        first = emit(op, x, axis=axis)
-        count = emit(_a.iota, sizes(x)[axis], dims=(dims(x)[axis],), dtype=i64)
-        hit = stretch(count, x, (axis,)) == stretch(first, x, kept)
-        dz = where(hit, stretch(dz, x, kept), full(dz, 0.0, x))
+        n = sizes(x)[axis]
+        count = stretch(emit(_a.iota, n, dims=(dims(x)[axis],), dtype=i64), x, (axis,))
+        is_it = _or(_equal(x, stretch(z, x, kept)), _isnan(x))
+        first = emit(_a.reduce_min, where(is_it, count, stretch(n, x, ())), axes=(axis,))
+        dz = where(count == stretch(first, x, kept), stretch(dz, x, kept), full(dz, 0.0, x))
     return dz
 
 

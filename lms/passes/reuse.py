@@ -29,6 +29,7 @@ class _Hoisting:
     def __init__(self, function: Function, effects: Effects) -> None:
         self.effects = effects
         self.kept = effects.escaping(function)
+        self.params = frozenset(function.body.params)
         self.given: set[Size] = {d for v in function.body.params if isinstance(v.type, ArrayType) for d in v.type.dims
                                  if isinstance(d, Dim)}
         self.block(function.body)
@@ -59,7 +60,10 @@ class _Hoisting:
         dims = node.attrs["dims"]
         if all(isinstance(d, int) for d in dims):
             return bool(prod(dims) <= LARGEST)
-        return len(dims) == 1 and dims[0] in self.given
+        return len(dims) == 1 and (dims[0] in self.given or self.measures_argument(node.operands[0]))
+
+    def measures_argument(self, v: Value) -> bool:
+        return v.node is not None and v.node.op is a.dim and v.node.operands[0] in self.params
 
 
 @dataclass(slots=True)
