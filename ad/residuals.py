@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lms.core import primitives as p
 from lms.core.builder import Builder
 from lms.core.ir import Block, Node, Value, free_values, substitute, walk
-from lms.core.types import ArrayType, Constructor, Dim, Scalar, Size, SumType, Type, symbol
+from lms.core.types import ArrayType, Constructor, Dim, Scalar, Size, SumType, Type, element, symbol
 
 if TYPE_CHECKING:
     from .sweep import Sweep
@@ -49,7 +49,9 @@ class Crossing:
         self.env = dict(given or {})
         self._uses: dict[Value, list[Node]] | None = None  # in the forward half; made when first asked for
         self._given_away: set[Value] = set()
+        self._made_again: set[Value] = set()  # arrays that are cheap to make of those that are saved
         self._sizes()
+        drop_unused(backward)
         order = {v: k for k, v in enumerate((*forward.params, *(r for n in forward.nodes for r in n.results)))}
         needed = [v for v in free_values(backward) if v in order and v not in self.env]
         self.needed = sorted(needed, key=order.__getitem__)
@@ -68,6 +70,13 @@ class Crossing:
                         size = b.emit1(_a.dim, array, axis=axis)
                 block.nodes.remove(node)
                 substitute(self.backward, {node.result: size})
+        for node in self.forward.nodes:
+            if node.op is _a.dim:
+                t = node.operands[0].type
+                assert isinstance(t, ArrayType)
+                size = known_size(b, t.dims[node.attrs["axis"]])
+                if size is not None:
+                    self.env[node.result] = size
 
     def _here(self, v: Value) -> bool:
         return v.block is not self.forward or v in self.env
@@ -84,7 +93,7 @@ class Crossing:
             return v.type.is_float or not any(isinstance(x.type, Scalar) and x.type.is_float for x in node.operands)
         if node.op is _a.broadcast and not node.attrs["axes"]:
             return self._stays_filled(v)
-        return node.op in (_a.const, *HANDLES)
+        return node.op in (_a.const, *HANDLES) or v in self._made_again
 
     def _stays_filled(self, v: Value) -> bool:
         """Whether the forward half leaves an array as it was filled, and keeps no name of it: a shadow, mostly."""
@@ -109,7 +118,15 @@ class Crossing:
             if v not in saved:
                 leaves = self._leaves(v, saved)
                 saved |= {v} if leaves and isinstance(v.type, Scalar) else leaves
-        return saved
+        self._made_again = {v for v in saved if self._is_cheap_array(v, saved)}
+        return saved - self._made_again
+
+    def _is_cheap_array(self, v: Value, saved: set[Value]) -> bool:
+        """Whether an array of floats is cheap arithmetic on what is saved anyway, or at hand."""
+        node = v.node
+        if node is None or node.op not in CHEAP or not isinstance(v.type, ArrayType) or not element(v.type).is_float:
+            return False
+        return all(x in saved or not self._leaves(x, saved) for x in node.operands) and any(x in saved for x in node.operands)
 
     def _leaves(self, v: Value, saved: set[Value]) -> set[Value]:
         """What must be saved so that `v` can be made again."""
@@ -161,6 +178,18 @@ class Crossing:
         operands = [self.invariant(x) for x in node.operands]
         found = [x for x in operands if x is not None]
         return self.sweep.builder.emit1(node.op, *found, **node.attrs) if len(found) == len(operands) else None
+
+
+def drop_unused(block: Block) -> None:
+    """Drop what rules computed for operands that carry no derivative: nothing is saved for it."""
+    used = set(block.results)
+    kept: list[Node] = []
+    for node in reversed(block.nodes):
+        if node.op.effect.pure and not node.blocks and used.isdisjoint(node.results):
+            continue
+        kept.append(node)
+        used.update(node.operands, free_values(*node.blocks))
+    block.nodes[:] = kept[::-1]
 
 
 def _nodes(block: Block) -> Iterator[tuple[Block, Node]]:

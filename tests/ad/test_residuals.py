@@ -120,3 +120,47 @@ def test_what_is_assigned_has_no_shadow() -> None:
                if node.op is p.array.add_into and node.operands[0].type.rank == 1]
     assert not added
     lms.check_grads(assigned, (X,), order=2)
+
+
+def test_cheap_arithmetic_on_what_is_saved_is_done_again() -> None:
+    """Of a sigmoid, `exp(-x)` and the result are kept; `1 + exp(-x)` is not."""
+    @lms.stage
+    def squashed(x: Rep[Array[f64, "n"]], s: Rep[i64]) -> Rep[f64]:
+        for _ in range(s):
+            x = 1.0 / (1.0 + np.exp(-x))
+        return np.sum(x)
+
+    rows = [node for node in kept(differentiated(squashed, X, 3)) if node.result.type.rank == 2]
+    assert len(rows) == 2
+    lms.check_grads(squashed, (X, 3), order=2)
+
+
+def test_nothing_is_kept_for_what_carries_no_derivative() -> None:
+    """The rule of a product needs both operands, but here one of them is a constant array."""
+    @lms.stage
+    def weighted(x: Rep[Array[f64, "n"]], w: Rep[Array[f64, "n"]], s: Rep[i64]) -> Rep[f64]:
+        for _ in range(s):
+            x = np.sin(x) * w
+        return np.sum(x)
+
+    rows = [node for node in kept(differentiated(weighted, X, X, 3)) if node.result.type.rank == 2]
+    assert len(rows) == 1, "`x`, for the cosine; not the sine, which only the derivative by `w` needs"
+
+
+def test_residuals_that_hold_the_same_are_one() -> None:
+    @lms.stage
+    def twice(x: Rep[Array[f64, "n"]], s: Rep[i64]) -> Rep[f64]:
+        state = x.copy()
+        for _ in range(s):
+            h = state[:]
+            a = np.sin(h * 0.5)
+            b = np.cos(h * h)
+            state[:] = a * b
+        return np.sum(state)
+
+    rows = [node for f in lms.grad(twice).specialize(X, 3).program.functions.values() for node in walk(f.body)
+            if node.op is p.array.empty and node.attrs.get("residual") and node.result.type.rank == 2]
+    values = {store.operands[1:] for f in lms.grad(twice).specialize(X, 3).program.functions.values() for store in walk(f.body)
+              if store.op is p.array.store and store.operands[0] in {node.result for node in rows}}
+    assert len(values) == len(rows)
+    lms.check_grads(twice, (X, 3), order=2)
