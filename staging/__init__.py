@@ -4,7 +4,8 @@
     joins         the types of mixed operands, and of variables where paths meet
     shapes        broadcasting, and sizes that are checked later
     table         from Python callables to their staged forms
-    elementwise   elementary   creation   arrays   shaping   numeric   indexing   slices   methods   protocol   random
+    elementwise   elementary   creation   arrays   shaping   numeric   linalg   special   indexing   slices   methods
+    protocol      random
                   operations, by the names of NumPy; `ops` is the list of them
     calls  reach  what a call means in staged code: staged, virtualised, done now, refused
     annotations   arguments   results   trees   records
