@@ -30,6 +30,7 @@ class Lowering:
 
     error: Diagnostic
     result: bool = False
+    slot: bool = True  # whether the function gives something
 
     # ---------------------------------------------------------------------------------------------- what jumps
 
@@ -60,7 +61,7 @@ class Lowering:
             made = self.statement(item, tail and last)
             rest = self.statements(items[k + 1:], tail)
             return (*items[:k], *made, *((self.unless(item.span, rest),) if rest else ()))
-        if tail and items and isinstance(items[-1], s.Expression):
+        if tail and self.slot and items and isinstance(items[-1], s.Expression):
             return (*items[:-1], assign(items[-1].span, "%result", items[-1]))
         return tuple(items)
 
@@ -68,8 +69,8 @@ class Lowering:
         """One statement that jumps."""
         match e:
             case s.Return(span=span, value=value):
-                given = value if value is not None else s.Tuple(span, ())
-                return assign(span, "%result", given), assign(span, "%returned", s.Bool(span, True))
+                given = assign(span, "%result", value) if self.slot and value is not None else value
+                return (*((given,) if given is not None else ()), assign(span, "%returned", s.Bool(span, True)))
             case s.Break(span=span):
                 return (assign(span, "%broken", s.Bool(span, True)),)
             case s.Continue(span=span):
@@ -154,11 +155,13 @@ def _counted(clause: s.Clause, span: Span) -> tuple[tuple[s.Statement, ...], s.S
 def without_returns(body: s.Expression, result: s.TypeSyntax, zero: s.Expression, error: Diagnostic) -> s.Block:
     """The body of a function whose `return`s are decided later. `zero` is a value of the result type that nobody reads."""
     span = body.span
-    lowering = Lowering(error, result=True)
-    slot = s.Var(span, "%result", span, result, zero)
+    gives = not (isinstance(zero, s.Tuple) and not zero.items)
+    lowering = Lowering(error, result=True, slot=gives)
     inner = body.statements if isinstance(body, s.Block) else (body,)
     made = lowering.statements(inner, tail=True)
-    return s.Block(span, (flag(span, "%returned"), slot, *made, s.Name(span, "%result")))
+    if not gives:
+        return s.Block(span, (flag(span, "%returned"), *made, zero))
+    return s.Block(span, (flag(span, "%returned"), s.Var(span, "%result", span, result, zero), *made, s.Name(span, "%result")))
 
 
 # --------------------------------------------------------------------------------------------------- pieces
