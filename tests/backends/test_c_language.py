@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from tests.support.c import LEFT, Batch, needs_compiler, shared_folder
 FOLDER = Path(__file__).parents[2] / "examples" / "lms"
 BACKENDS = ("python", "llvm", "c")
 SIZE, DEEP = 4, 3
+EXPORTED = re.compile(r"^export def (\w+)", re.MULTILINE)
+NAMES = [f"{path.stem}.{name}" for path in sorted(FOLDER.glob("*.lms")) for name in EXPORTED.findall(path.read_text("utf-8"))]
 
 
 @cache
@@ -79,10 +82,15 @@ def outcome(s: Specialization, leaves: list[Any]) -> Any:
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", sorted(programs()))
+@pytest.mark.parametrize("name", NAMES)
 def test_everywhere_the_same(name: str, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its value, and its gradient where it gives one number."""
     monkeypatch.setattr(c, "compile", batch.of)
-    s = programs()[name]
+    for key in {name, f"grad {name}"} & programs().keys():
+        agree_everywhere(programs()[key])
+
+
+def agree_everywhere(s: Specialization) -> None:
     again = {b: Specialization(s.traced, Options(b)) for b in (*BACKENDS, "interpret")}
     again["c"].program = s.program  # type: ignore[misc]  # the very one that was compiled
     for seed in range(2):
