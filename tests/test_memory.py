@@ -74,7 +74,7 @@ def test_revolve_needs_less_than_a_hundredth_of_the_full_tape() -> None:
 
 
 @pytest.mark.parametrize("plan", ["sqrt", "revolve(4)"])
-@pytest.mark.parametrize("program", [scan, heat])
+@pytest.mark.parametrize("program", [scan, pytest.param(heat, marks=pytest.mark.slow)])
 def test_plans_need_little_to_second_order(program, plan) -> None:
     def again(f):
         def length(x, n: Rep[i64]):
@@ -94,11 +94,9 @@ def test_no_more_than_k_snapshots() -> None:
     """Of an array: one more snapshot needs as much as the array, beside what one iteration keeps."""
     u = np.linspace(0.1, 0.2, 2000)
     snapshot = u.nbytes
-    for k in (1, 2, 4, 8):
+    for k in (1, 4):
         report = lms.memory(lms.grad(heat(f"revolve({k})")), u, 60)
         assert report.peak < (k + 12) * snapshot, (k, report.peak / snapshot)
-    more, fewer = (lms.memory(lms.grad(heat(f"revolve({k})")), u, 60).peak for k in (20, 3))
-    assert fewer < more
 
 
 def test_what_a_call_raises() -> None:

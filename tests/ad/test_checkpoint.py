@@ -150,7 +150,7 @@ def test_the_gradient_is_that_without_a_plan(name: str, plan: str, capsys: pytes
 
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("name", [
-    pytest.param(name, marks=[] if name in ("counts", "until") else pytest.mark.slow) for name in NAMES])
+    pytest.param(name, marks=[] if name == "until" else pytest.mark.slow) for name in NAMES])
 def test_second_derivatives_are_those_without_a_plan(name: str, plan: str) -> None:
     f, arguments, by = staged(plan)[name]
     agree(second(f, by, "interpret"), second(staged(None)[name][0], by, "interpret"), arguments)
