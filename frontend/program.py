@@ -52,8 +52,12 @@ class Program:
                              fix="move what both need into a third file")
         if path in self.modules:
             return self.modules[path]
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
+        try:
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+        except (OSError, UnicodeDecodeError) as e:
+            why = "it is not UTF-8" if isinstance(e, UnicodeDecodeError) else (e.strerror or str(e)).lower()
+            raise Diagnostic("E0209", f"`{name}.lms` cannot be read: {why}", node.span) from None
         try:
             found = self.module(parse(text, path))
         except SourceErrors as e:

@@ -59,3 +59,12 @@ def test_the_codes_are_listed(capsys: Captured) -> None:
     assert len(capsys.readouterr().out.splitlines()) == len(CODES)
     assert main(["explain", "E9999"]) == 2
     assert capsys.readouterr().err == "lms: no code 'E9999'; `lms explain` lists them\n"
+
+
+def test_a_module_that_is_no_text_is_a_mistake_of_the_import(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "other.lms").write_bytes(b"let x = '\xff'")
+    path = tmp_path / "model.lms"
+    path.write_text("import other\n", encoding="utf-8")
+    assert main(["check", str(path)]) == 1
+    shown = capsys.readouterr().err
+    assert "model.lms:1: E0209: `other.lms` cannot be read: it is not UTF-8\n" in shown

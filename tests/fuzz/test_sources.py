@@ -16,6 +16,7 @@ import pytest
 from lms.files import loads
 from lms.frontend.codes import CODES
 from lms.frontend.diagnostics import Diagnostic, SourceErrors
+from lms.frontend.editing import Document
 from lms.frontend.format import format_source
 from lms.frontend.parse import parse, tokens
 from lms.frontend.types import is_later
@@ -72,6 +73,17 @@ def made(text: str) -> None:
             assert f.specialize().ir.startswith("entry def ")
 
 
+def asked(text: str) -> None:
+    """What an editor asks, at every seventh place of a text."""
+    document = Document(text, "generated.lms")
+    document.symbols()
+    places = [(number, column) for number, line in enumerate(text.split("\n"), 1) for column in range(len(line.encode()) + 1)]
+    for place in places[::max(7, len(places) // 20)]:
+        document.hover(*place)
+        document.definition(*place)
+        document.completions(*place)
+
+
 def laid_out(text: str) -> None:
     out = format_source(text)
     assert same(parse(text), parse(out))
@@ -90,6 +102,7 @@ def test_a_text_is_a_program_or_has_mistakes(first: int) -> None:
                 parsed += 1
                 assert answered(text, laid_out)
             right += answered(text, made)
+            assert answered(text, asked)
         except BaseException as e:
             e.add_note(f"seed {seed}:\n{text}")
             raise
