@@ -57,6 +57,7 @@ def converted(x: Any, like: Value, path: str, what: str) -> Value:
                                fix=f"give it the shape of {path}")
     if not isinstance(t, ArrayType):
         return v
-    assert isinstance(t.dtype, Scalar)
-    v = cast(Rep(v), t.dtype).value
+    assert isinstance(t.dtype, Scalar) and isinstance(v.type, ArrayType)
+    if v.type.dtype != t.dtype:
+        v = cast(Rep(v), t.dtype).value
     return shapes.like(v, like, f"the {what} of {path} has another shape")
