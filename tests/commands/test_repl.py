@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -98,18 +99,23 @@ def test_at_a_terminal(tmp_path: Path) -> None:
             """Read on until the terminal shows this."""
             nonlocal seen
             while mark not in seen:
-                assert select.select([outer], [], [], 60)[0], seen
+                assert select.select([outer], [], [], 20)[0], f"{mark!r} does not come"
                 seen += os.read(outer, 1000).decode()
             seen = seen.partition(mark)[2]
+
+        def type(text: str) -> None:
+            """Type as a person does: readline shows its prompt before it listens."""
+            time.sleep(0.3)
+            os.write(outer, text.encode())
 
         try:
             until("lms> ")
             for typed, *answers in (("{ 20 +\n", "...> "), ("22 }\n", "42", "lms> "), ("{\n", "...> "), ("\x03", "lms> "),
                                     ("1.5\n", "1.5", "1.5", "lms> ")):
-                os.write(outer, typed.encode())
+                type(typed)
                 for answer in answers:
                     until(answer)
-            os.write(outer, b"\x04")
+            type("\x04")
             assert process.wait(60) == 0
         finally:
             process.kill()
