@@ -254,9 +254,9 @@ class FunctionWriter:
     def checked_index(self, node: Node, parts: list[Expr]) -> Expr:
         where = [f'"{node.span.short}: "'] if node.span else []
         if isinstance(node.result.type, ArrayType):
-            return ops.call("indices", parts, *where)
+            return ops.call("indices" if p.array.wraps(node.attrs) else "subscripts", parts, *where)
         i, n = parts
-        x = ops.call("index", [i, n], *where)
+        x = ops.call("index" if p.array.wraps(node.attrs) else "subscript", [i, n], *where)
         return join(x.text, [x], weak=i.weak or n.weak, range=(0, ops.FULL[1] - 1))
 
     # ---------------------------------------------------------------------------------------- control

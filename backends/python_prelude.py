@@ -25,6 +25,21 @@ def indices(i, n, where=""):
         raise IndexError(f"{where}index {wrong.flat[0]} is out of bounds for axis of size {n}")
     return np.where(i < 0, i + n, i)
 ''',
+    "subscript": '''
+def subscript(i, n, where=""):
+    """`i` as a position on an axis of size `n`, counted from 0."""
+    if not 0 <= i < n:
+        raise IndexError(f"{where}index {i} is out of bounds for axis of size {n}")
+    return i
+''',
+    "subscripts": '''
+def subscripts(i, n, where=""):
+    """The positions, counted from 0, on an axis of size `n` that an array of indices names."""
+    wrong = i[(i < 0) | (i >= n)]
+    if wrong.size:
+        raise IndexError(f"{where}index {wrong.flat[0]} is out of bounds for axis of size {n}")
+    return i
+''',
     "span": '''
 def span(start, size, step):
     """The slice of `size` positions from `start`, where the step is negative."""

@@ -16,6 +16,7 @@ from lms.core.builder import current
 from lms.core.errors import LmsError, Span
 from lms.core.types import Scalar
 from lms.staging import elementwise, ops
+from lms.staging.indexing import get, put
 from lms.staging.rep import Rep, Weak
 
 from . import typed as t
@@ -273,17 +274,25 @@ def key_of(kinds: list[Any], values: list[Any]) -> Any:
             key.append(next(rest))
             continue
         has_start, has_stop, has_step, inclusive = kind
-        start = next(rest) if has_start else None
-        stop = next(rest) if has_stop else None
+        start = _end(next(rest)) if has_start else None
+        stop = _end(next(rest)) if has_stop else None
         if inclusive and stop is not None:
             stop = ops.add(stop, 1)
         key.append(slice(start, stop, next(rest) if has_step else None))
     return tuple(key)
 
 
+def _end(k: Any) -> Any:
+    """An end of a part, which is counted from 0."""
+    known = elementwise.constant(k)
+    if known is None or known < 0:
+        elementwise.check(ops.greater_equal(k, 0), "IndexError", "a part of an array begins and ends at 0 or above, found {}", k)
+    return k
+
+
 def _load(node: t.Operation) -> Run:
     kinds = node.options["kinds"]
-    return emitted(node.span, lambda a, *values: a[key_of(kinds, list(values))])
+    return emitted(node.span, lambda a, *values: get(a, key_of(kinds, list(values)), wraps=False))
 
 
 def storing(op: str) -> Make:
@@ -298,7 +307,7 @@ def storing(op: str) -> Make:
         def run(a: Any, *values: Any) -> Any:
             *keys, value = values
             key = key_of(kinds, keys)
-            a[key] = value if f is None else f(a[key], value)
+            put(a, key, value if f is None else f(get(a, key, wraps=False), value), wraps=False)
             return ()
 
         return emitted(node.span, run)

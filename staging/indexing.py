@@ -30,21 +30,26 @@ class _Basic:
     arrays: list[tuple[int, Value]] = field(default_factory=list)
     scalars: list[int] = field(default_factory=list)  # the axes of the source that a position took
     writing: bool = False
+    attrs: dict[str, Any] = field(default_factory=dict)  # of the checks of positions
+
+    def checked(self, i: Value, n: Value) -> Value:
+        """Positions on an axis of size `n`, counted from 0."""
+        return current().emit1(p.array.index, i, n, **self.attrs)
 
 
-def get(x: Rep, key: Any) -> Rep:
-    """`x[key]`."""
-    basic = _analyse(x, key)
+def get(x: Rep, key: Any, wraps: bool = True) -> Rep:
+    """`x[key]`. Negative positions count from the end, or are outside."""
+    basic = _analyse(x, key, wraps=wraps)
     if not basic.arrays:
         if not basic.dims and all(s[0] == "at" for s in basic.spec):
             return Rep(current().emit1(p.array.load, x.value, *basic.operands))
         return Rep(_view(x.value, basic))
-    base, index, axis = _gather(_view(x.value, basic), basic.arrays, writing=False)
+    base, index, axis = _gather(_view(x.value, basic), basic)
     return Rep(current().emit1(p.array.take, base, index, axis=axis))
 
 
-def put(x: Rep, key: Any, item: Any) -> None:
-    """`x[key] = item`."""
+def put(x: Rep, key: Any, item: Any, wraps: bool = True) -> None:
+    """`x[key] = item`. Negative positions count from the end, or are outside."""
     b = current()
     mask = _whole_mask(x, key)
     if mask is not None and not getattr(item, "ndim", 0):
@@ -53,7 +58,7 @@ def put(x: Rep, key: Any, item: Any) -> None:
         new = b.emit1(p.scalar.select, mask, *broadcast([shape, old])[:1], old)
         b.emit(p.array.assign, old, new)
         return
-    basic = _analyse(x, key, writing=True)
+    basic = _analyse(x, key, writing=True, wraps=wraps)
     if basic.arrays:
         _scatter(x, basic, item)
         return
@@ -92,7 +97,7 @@ def in_place(x: Rep, op: str, item: Any) -> Rep:
 # ------------------------------------------------------------------------------------------------ keys
 
 
-def _analyse(x: Rep, key: Any, writing: bool = False) -> _Basic:
+def _analyse(x: Rep, key: Any, writing: bool = False, wraps: bool = True) -> _Basic:
     """The view and the index arrays that a key asks for."""
     t = x.type
     if not isinstance(t, ArrayType):
@@ -106,7 +111,7 @@ def _analyse(x: Rep, key: Any, writing: bool = False) -> _Basic:
         raise StagingTypeError("an index can only have a single ellipsis ('...')", here())
     at = dots[0] if dots else len(keys)
     keys[at:at + 1] = [slice(None)] * (t.rank - taken)
-    basic, axis = _Basic(writing=writing), 0
+    basic, axis = _Basic(writing=writing, attrs={} if wraps else {"wraps": False}), 0
     for k in keys:
         if k is None:
             basic.spec.append(("new",))
@@ -172,10 +177,10 @@ def _axis(a: Value, axis: int, k: Any, basic: _Basic) -> None:
         basic.spec.append(("at",))
         basic.scalars.append(axis)
         n = dims[axis]
-        if isinstance(k, int) and isinstance(n, int) and -n <= k < n:
+        if isinstance(k, int) and isinstance(n, int) and (-n if p.array.wraps(basic.attrs) else 0) <= k < n:
             basic.operands.append(b.const(k % n))
         else:
-            basic.operands.append(b.emit1(p.array.index, b.const(k) if isinstance(k, int) else k, b.dim(a, axis)))
+            basic.operands.append(basic.checked(b.const(k) if isinstance(k, int) else k, b.dim(a, axis)))
 
 
 def _view(a: Value, basic: _Basic) -> Value:
@@ -271,9 +276,9 @@ def _whole_mask(x: Rep, key: Any) -> Value | None:
     return None
 
 
-def _gather(a: Value, arrays: list[tuple[int, Value]], writing: bool) -> tuple[Value, Value, int]:
+def _gather(a: Value, basic: _Basic) -> tuple[Value, Value, int]:
     """Several index arrays as one: the array with the indexed axes merged, the index, the axis."""
-    b = current()
+    b, arrays = current(), basic.arrays
     first = arrays[0][0]
     last = first
     indices: list[tuple[Value, int]] = []  # index array and its axis
@@ -283,7 +288,7 @@ def _gather(a: Value, arrays: list[tuple[int, Value]], writing: bool) -> tuple[V
         for part in _nonzero(v, a, axis) if array_type(v).dtype == bool_ else (v,):
             indices.append((part, last))
             last += 1
-    checked = [b.emit1(p.array.index, v, b.dim(a, axis)) for v, axis in indices]
+    checked = [basic.checked(v, b.dim(a, axis)) for v, axis in indices]
     if len(checked) == 1:
         return a, checked[0], first
     together = broadcast(checked, "index arrays do not fit")
@@ -291,7 +296,7 @@ def _gather(a: Value, arrays: list[tuple[int, Value]], writing: bool) -> tuple[V
     for v, (_, axis) in zip(together[1:], indices[1:], strict=True):
         width = broadcast([b.dim(a, axis), v])[0]
         linear = b.emit1(p.scalar.add, b.emit1(p.scalar.mul, linear, width), v)
-    return merged(a, first, last, writing), linear, first
+    return merged(a, first, last, basic.writing), linear, first
 
 
 def merged(a: Value, first: int, last: int, writing: bool) -> Value:
@@ -338,7 +343,7 @@ def nonzero(mask: Value) -> list[Value]:
 
 def _scatter(x: Rep, basic: _Basic, item: Any) -> None:
     b = current()
-    target, index, axis = _gather(_view(x.value, basic), basic.arrays, writing=True)
+    target, index, axis = _gather(_view(x.value, basic), basic)
     shaped = b.emit1(p.array.take, target, index, axis=axis)  # only its shape is used
     v = broadcast_to(_element_of(item, x), b.dims(shaped), array_type(shaped).dims, "cannot assign")
     b.emit(p.array.put, target, index, rename(v, array_type(shaped).dims), axis=axis)

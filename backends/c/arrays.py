@@ -146,10 +146,12 @@ def _index(w: FunctionWriter, node: Node) -> None:
     if not i.text.isidentifier() and i.constant is None:
         i = w.declare(i64, node.operands[0].name, i, "k")
     if w.module.options.boundscheck:
-        low = "" if i.range[0] >= 0 else f"{i.at(70)} < {_minus(n)} || "
+        low = "" if i.range[0] >= 0 else f"{i.at(70)} < {_minus(n) if p.array.wraps(node.attrs) else 0} || "
         w.write(f"if ({low}{i.at(70)} >= {n.at(70)}) return lms_index_error(lms, {w.place(node.span)}, {i.text}, {n.text});")
     if i.range[0] >= 0:
         x = Expr(i.text, i.prec, (i.range[0], min(i.range[1], SIZES[1])), i.reads, i.names)
+    elif not p.array.wraps(node.attrs):
+        x = Expr(i.text, i.prec, (0, SIZES[1]), i.reads, i.names)
     elif i.constant is not None:
         x = Expr(plus(n, i).text, 70, SIZES, n.reads, n.names)
     else:

@@ -211,11 +211,13 @@ def times(w: Writer, t: Scalar, x: V, y: V, flags: str) -> V:
 def _index(w: Writer, node: Node) -> Sequence[V]:
     i, n = (w.scalar(v) for v in node.operands)
     if w.module.options.boundscheck:
-        # -n <= i < n, for a size n >= 0
+        # -n <= i < n, for a size n >= 0; or 0 <= i < n
         below = w.op(f"icmp slt i64 {i}, {n}")
-        above = w.op(f"icmp sge i64 {i}, {w.op(f'sub nsw i64 0, {n}')}")
+        above = w.op(f"icmp sge i64 {i}, {w.op(f'sub nsw i64 0, {n}') if p.array.wraps(node.attrs) else 0}")
         site = Site(node.span, "IndexError", "index {} is out of bounds for axis of size {}", (i64, i64))
         w.check(w.op(f"and i1 {below}, {above}"), site, [(i64, i), (i64, n)])
+    if not p.array.wraps(node.attrs):
+        return [str(i)]
     negative = w.op(f"icmp slt i64 {i}, 0")
     return [w.op(f"select i1 {negative}, i64 {w.op(f'add i64 {i}, {n}')}, i64 {i}")]
 

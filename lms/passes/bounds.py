@@ -84,7 +84,7 @@ class _Ranges:
             if self.between(i, n):
                 self.env[node.result] = i
                 return True
-            if self.negative(i, n):
+            if a.wraps(node.attrs) and self.negative(i, n):
                 wrapped = make(s.add, (i, n), {}, node, block)
                 nodes.append(wrapped)
                 self.env[node.result] = wrapped.result

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core import primitives as p
-from lms.core.ir import Block, Node, Program, walk
+from lms.core.ir import Block, Node, Program, Value, walk
 from lms.core.types import Scalar, i64
 
 from .rewrite import constant, make
@@ -37,17 +37,21 @@ class DropIndexChecks:
 
     def run(self, program: Program) -> Program:
         for function in program.functions.values():
-            _believe(function.body)
+            _believe(function.body, {})
         return program
 
 
-def _believe(block: Block) -> None:
+def _believe(block: Block, env: dict[Value, Value]) -> None:
     nodes: list[Node] = []
     for node in block.nodes:
+        node.operands = tuple(env.get(v, v) for v in node.operands)
         for inner in node.blocks:
-            _believe(inner)
+            _believe(inner, env)
         if node.op is p.array.index and isinstance(node.result.type, Scalar):
             i, n = node.operands
+            if not p.array.wraps(node.attrs):
+                env[node.result] = i
+                continue
             zero = constant(0, i64, node, block)
             negative = make(s.lt, (i, zero.result), {}, node, block)
             wrapped = make(s.add, (i, n), {}, node, block)
@@ -57,3 +61,4 @@ def _believe(block: Block) -> None:
             continue
         nodes.append(node)
     block.nodes[:] = nodes
+    block.results = tuple(env.get(v, v) for v in block.results)

@@ -316,7 +316,8 @@ def _conj(f: Folder, node: Node) -> Value | None:
 def _index(f: Folder, node: Node) -> Value | None:
     i, n = node.operands
     known, size = const_of(i), const_of(n)
-    if isinstance(i.type, Scalar) and isinstance(known, int) and isinstance(size, int) and -size <= known < size:
+    low = -size if isinstance(size, int) and a.wraps(node.attrs) else 0
+    if isinstance(i.type, Scalar) and isinstance(known, int) and isinstance(size, int) and low <= known < size:
         return i if known >= 0 else f.const(known + size, i)
     if (inner := _made(i, a.index)) and inner.operands[1] is n and isinstance(i.type, Scalar):
         return i

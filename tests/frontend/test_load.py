@@ -64,6 +64,24 @@ def test_functions_are_staged_functions(model: ModuleType, capsys: pytest.Captur
     assert model.rate == 0.5
 
 
+@pytest.mark.parametrize("backend", ["llvm", "interpret", "python", "c"])
+@pytest.mark.parametrize("boundscheck", [True, False])
+def test_positions_are_counted_from_the_front(tmp_path: Path, backend: str, boundscheck: bool) -> None:
+    (tmp_path / "at.lms").write_text("""
+export def pick[n](x: Rep[f64[n]], k: Rep[i64]): Rep[f64] = x[k] + x[k]
+export def many[n, m](x: Rep[f64[n]], k: Rep[i64[m]]): Rep[f64] = sum(x[k])
+""")
+    module = lms.load(tmp_path / "at.lms", backend=backend, boundscheck=boundscheck)
+    x = np.array([1.0, 2.0, 4.0])
+    assert module.pick(x, 2) == 8.0 and module.many(x, np.array([2, 0])) == 5.0
+    if boundscheck:
+        for k in (-1, -4, 3):
+            with pytest.raises(IndexError, match=f"index {k} is out of bounds for axis of size 3"):
+                module.pick(x, k)
+            with pytest.raises(IndexError, match=f"index {k} is out of bounds for axis of size 3"):
+                module.many(x, np.array([0, k]))
+
+
 def test_gradients(model: ModuleType) -> None:
     x, y = np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0])
     assert list(lms.grad(model.dot)(x, y)) == list(y)

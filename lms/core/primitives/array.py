@@ -177,8 +177,13 @@ def _index(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
     return (ArrayType(i64, types[0].dims) if isinstance(types[0], ArrayType) else i64,)
 
 
-def _index_eager(i: Any, n: Any) -> Any:
-    bad = (i < -n) | (i >= n)
+def wraps(attrs: Attrs) -> bool:
+    """Whether an `index` counts negative positions from the end; with `wraps=False` they are outside."""
+    return bool(attrs.get("wraps", True))
+
+
+def _index_eager(i: Any, n: Any, wraps: bool = True) -> Any:
+    bad = (i < (-n if wraps else 0)) | (i >= n)
     if np.any(bad):
         worst = np.asarray(i)[np.asarray(bad)].flat[0] if np.ndim(i) else i
         raise IndexError(f"index {worst} is out of bounds for axis of size {n}")
