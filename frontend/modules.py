@@ -306,8 +306,10 @@ class Module:
     def instance(self, definition: Definition, types: dict[str, AnyType], where: Span | None = None) -> t.Instance:
         """The function for certain types; its body is checked later."""
         key = tuple(types.values())
-        if key in definition.instances:
-            return definition.instances[key]
+        if (known := definition.instances.get(key)) is not None:
+            if not known.checked:  # not yet, or by a check that was interrupted: the prelude's functions are every file's
+                self.queue.append(known)
+            return known
         e = definition.syntax
         module = definition.module
         sizes = definition.sizes
@@ -362,6 +364,9 @@ class Module:
                 error.notes = (*error.notes, (f"it is checked for {shown}, as needed here", made.needed))
             self.report(error)
             made.result = default(want.type)
+        except BaseException:
+            made.checked = ""
+            raise
         made.checked = "done"
 
     def _check_rule(self, made: t.Instance, e: s.Derivative) -> t.Instance:

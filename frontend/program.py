@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+from lms.core.errors import Span
+
 from . import check_control, check_values  # noqa: F401  # they register what they check
 from . import syntax as s
 from .check_builtins import BUILTINS
@@ -108,8 +110,13 @@ def check_text(text: str, path: str = "<text>") -> tuple[Module, list[Diagnostic
 
 def check_file(path: str) -> Module:
     """The module of a file. Raises `SourceErrors` with every mistake, and what opening it raises."""
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except UnicodeDecodeError as e:
+        line = e.object.count(b"\n", 0, e.start) + 1
+        raise SourceErrors([Diagnostic("E0103", "this is not UTF-8", Span(path, line, 0, line, 0),
+                                       fix="save the file in that encoding")]) from None
     return checked(text, path)
 
 

@@ -34,7 +34,7 @@ def _result_type(f: Callable[..., Any], args: tuple[Shape, ...], named: tuple[tu
     leaves: list[ArrayType | Scalar] = []
     for shape in (*args, *(s for _, s in named)):
         _leaves(shape, leaves)
-    with building(builder), builder.function("trial", leaves) as main:
+    with building(builder), builder.function("trial", leaves) as main, np.errstate(all="ignore"):
         program.entry = main.name
         rest = iter(main.body.params)
         values = [_value(s, rest) for s in args]

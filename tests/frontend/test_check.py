@@ -4,6 +4,7 @@ from time import process_time
 
 import pytest
 
+from lms.frontend import program
 from lms.frontend import typed as t
 from lms.frontend.modules import Definition
 from lms.frontend.program import check_text
@@ -79,3 +80,18 @@ def test_checking_takes_time_in_proportion() -> None:
     short, long = min(seconds(1000) for _ in range(3)), min(seconds(4000) for _ in range(3))
     assert long <= 5 * short
     assert long < 2.0
+
+
+def test_a_check_that_was_interrupted_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The functions of the prelude are shared by all files."""
+    text = "def f(): f64 = { let xs = filter([1.25], fn(x: f64) => x > 1.0); sin(1.0) }\nf()\n"
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as m:
+        m.setattr("lms.frontend.check_builtins.result_type", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            check_text(text)
+    assert not check_text(text)[1]
+    assert all(made.body is not None for made in program._names()["filter"].instances.values())

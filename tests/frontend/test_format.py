@@ -80,3 +80,13 @@ def test_a_comment_may_stand_anywhere(text: str) -> None:
             check(changed)
             tried += 1
     assert tried
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "lms"
+
+
+@pytest.mark.parametrize("path", sorted(p for p in EXAMPLES.glob("*.lms") if p.stem != "backprop"), ids=lambda p: p.stem)
+def test_the_examples_are_laid_out(path: Path) -> None:
+    """But for the one that fits on a page."""
+    text = path.read_text(encoding="utf-8")
+    assert format_source(text) == text

@@ -182,3 +182,9 @@ def test_recursion_beside_arguments_of_now_is_found_from_wherever_it_is_staged(t
         assert lms.grad(sums, argnums=1)(3, 1.5) == 7.0
     else:
         assert lms.stage(lambda n, x: sums(n, x) + 1.0)(3, 1.5) == 11.5
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "latin.lms").write_bytes("// fine\n// caf\xe9\n".encode("latin-1"))
+    with pytest.raises(SourceErrors, match=r"latin\.lms:2: E0103: this is not UTF-8"):
+        lms.load(tmp_path / "latin.lms")
