@@ -23,8 +23,16 @@ memcpy memmove memset modf nan nearbyint pow pow10 printf putc puts qsort raise 
 rename rint round scanf signal signbit signgam significand sin sincos sinh snprintf sprintf sqrt srand sscanf stdin
 stdout stderr strchr strcmp strcpy strlen strncmp strtod strtol strtoll strtoull system tan tanh tgamma time trunc
 vsnprintf write y0 y1 yn I NULL NAN INFINITY EOF FILE lms depth"""
+_MATH = """ilogb nexttoward nextafter scalbn scalbln remquo fpclassify isgreater isgreaterequal isless islessequal islessgreater
+isunordered cacos cacosh casin casinh catan catanh csinh ccosh ctan ctanh clog cproj drem scalb lgamma_r llrint llround"""
+_STANDARD = """aligned_alloc at_quick_exit clearerr ferror fgetc fgetpos fprintf fputc freopen fscanf fseek fsetpos ftell getchar
+ldiv lldiv mblen mbstowcs mbtowc memchr perror putchar quick_exit rewind setbuf setvbuf strcat strcoll strcspn strerror strncat
+strncpy strpbrk strrchr strspn strstr strtof strtok strtold strtoul strxfrm tmpfile tmpnam ungetc vfprintf vfscanf vprintf vscanf
+vsprintf vsscanf wcstombs wctomb"""
 KEYWORDS = frozenset(_KEYWORDS.split())
-RESERVED = KEYWORDS | frozenset(_LIBRARY.split())
+# <math.h> and <complex.h> have each function three times: `pow`, `powf`, `powl`
+RESERVED = frozenset(word + kind for word in (_LIBRARY + " " + _MATH).split() for kind in ("", "f", "l")).union(
+    KEYWORDS, _STANDARD.split())
 
 
 def ascii_spelling(text: str) -> str:
