@@ -117,9 +117,8 @@ def _revolve(s: Sweep, node: Node, key: Whole, kept: list[Value], ds: dict[int, 
     name = made.name()
     given = [zero(b, s.value(node.results[r])) if (d := ds.get(r)) is None else d for r in made.key.results]
     into = [*made.summed, *(made.becomes[r] for r in made.key.results)]
-    types = [made.body.params[k].type for k in made.summed] + [v.type for v in given]
-    out = b.emit(_c.call, *kept, *(s.shadow(node.operands[k]) for k in made.lent), *given, callee=name, again=name,
-                 types=tuple(types))
+    types = tuple(s.type(node.operands[k].type) for k in into)  # of the sizes before the loop, which may leave others
+    out = b.emit(_c.call, *kept, *(s.shadow(node.operands[k]) for k in made.lent), *given, callee=name, again=name, types=types)
     for k, d in zip(into, out, strict=True):
         bar.add(node.operands[k], d)
 

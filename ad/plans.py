@@ -225,8 +225,9 @@ class _Outlined:
     def _function(self, name: str) -> AbstractContextManager[Function]:
         values, effects = (*self.free, *self.carried), self.planner.plans.effects
         mut = frozenset(k for k, v in enumerate(values, 3) if effects.roots(v) & effects.of(self.node).changes)
+        # sizes that change in the loop have other names inside it: there they are not those of its beginning
         return self.b.function(f"{self.planner.function.name}_{name}",
-                               [i64, i64, i64, *(self.planner.type(v.type) for v in values)],
+                               [i64, i64, i64, *(self.planner.type(v.type) for v in self.free), *self._types()],
                                ["i", "j", "snapshots", *(v.name for v in values)], span=self.node.span, mut=mut)
 
     def _inside(self, f: Function) -> _Planner:

@@ -58,6 +58,12 @@ def staged(plan: str | None, backend: str = "interpret") -> dict[str, Case]:
         return np.sum(u * u * u)
 
     @lms.stage(backend=backend)
+    def grows(u: Rep[Array[f64, "m"]], n: Rep[i64]) -> Rep[f64]:
+        for _ in lms.range(n, checkpoint=plan):
+            u = np.concatenate([np.sin(u), u[:2]])
+        return np.sum(u * u * u)
+
+    @lms.stage(backend=backend)
     def leaves_early(x: Rep[f64], w: Rep[Array[f64, "m"]]) -> Rep[f64]:
         total = 0.0
         for i in lms.range(40, checkpoint=plan):
@@ -106,6 +112,7 @@ def staged(plan: str | None, backend: str = "interpret") -> dict[str, Case]:
         "ping_pong": (ping_pong, lambda: (np.linspace(0, 1, 7) ** 2, 11), (0,)),
         "fresh": (fresh, lambda: (np.linspace(0, 1, 7) ** 2, 11), (0,)),
         "whole": (whole, lambda: (np.linspace(0, 1, 4) ** 2, np.cos(np.arange(16.0)).reshape(4, 4), 9), (0, 1)),
+        "grows": (grows, lambda: (np.linspace(0, 1, 4), 9), (0,)),
         "leaves_early": (leaves_early, lambda: (0.5, np.array([1.0, 2.0, 3.0, 1.5])), (0, 1)),
         "until": (until, lambda: (0.5, 2.5), (0,)),
         "written": (written, lambda: (0.5, np.ones(13)), (0, 1)),
@@ -205,6 +212,18 @@ def test_a_plan_for_the_outer_loops_of_a_function(plan: str) -> None:
     f = lms.stage(waves, backend="interpret")
     assert lms.grad(f, checkpoint=plan)(0.5, 12) == pytest.approx(lms.grad(f)(0.5, 12), rel=1e-12)
     assert lms.stage(lambda x: lms.grad(waves, checkpoint=plan)(x, 12))(0.5) == pytest.approx(lms.grad(f)(0.5, 12), rel=1e-12)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_while_that_lengthens_what_it_carries(plan: str) -> None:
+    def f(x):
+        while np.sum(x) < 8.0:
+            x = np.concatenate([x, np.sin(x[:1]) * 1.2])
+        return np.sum(x * x)
+
+    x = np.array([1.1, 0.9, 1.3])
+    f = lms.stage(f, backend="interpret")
+    np.testing.assert_allclose(lms.grad(f, checkpoint=plan)(x), lms.grad(f)(x), rtol=1e-12)
 
 
 def test_loops_without_source_take_a_plan() -> None:
