@@ -85,7 +85,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
 
     def valued(*args: Any, **kwargs: Any) -> Any:
         call, signature = prepare(f, args, kwargs)
-        selected = [select(call.bound, signature, n) for n in numbers(argnums)]
+        selected = select_each(call.bound, signature, argnums)
         seeds = _seed_one(call, signature, has_aux)
         value, gradients = pull(call, [k for s in selected for k in s.positions], seeds, checkpoint=checkpoint)
         rest = iter(gradients)
@@ -209,7 +209,7 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
 
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         call, signature = prepare(f, args, kwargs)
-        selected = [select(call.bound, signature, n) for n in numbers(argnums)]
+        selected = select_each(call.bound, signature, argnums)
 
         def by_arguments(blocks: Sequence[Value]) -> Any:
             rest = map(Rep, blocks)
@@ -228,7 +228,7 @@ def compressed(f: Callable[..., Any], argnums: Argnums, args: Sequence[Any], see
     axis counts the rows.
     """
     call, signature = prepare(f, args, {})
-    positions = [k for n in numbers(argnums) for k in select(call.bound, signature, n).positions]
+    positions = [k for s in select_each(call.bound, signature, argnums) for k in s.positions]
     return tuple(map(Rep, (along if mode == "forward" else across)(call, positions, lift_value(seed))))
 
 
@@ -316,6 +316,18 @@ def select(bound: Bound, signature: Signature, which: int | str) -> Selected:
         raise StagingTypeError(f"the argument {name!r} of {signature.name} holds no float to differentiate: it is "
                                f"{_described(what)}", here(),
                                fix="differentiate by another argument (`argnums`), or pass a float")
+    return found
+
+
+def select_each(bound: Bound, signature: Signature, argnums: Argnums) -> list[Selected]:
+    """The arguments of those numbers and names. Raises `StagingTypeError` as `select` does, and for one that is named twice."""
+    found = [select(bound, signature, n) for n in numbers(argnums)]
+    seen: set[int] = set()
+    for n, s in zip(numbers(argnums), found, strict=True):
+        if not seen.isdisjoint(s.positions):
+            raise StagingTypeError(f"`argnums` names the argument {n!r} of {signature.name} twice", here(),
+                                   fix="name every argument once")
+        seen.update(s.positions)
     return found
 
 

@@ -38,6 +38,10 @@ class Part:
     count: Value
 
     @property
+    def is_array(self) -> bool:
+        return isinstance(self.type, ArrayType)  # one without axes too
+
+    @property
     def dims(self) -> tuple[Size, ...]:
         return self.type.dims if isinstance(self.type, ArrayType) else ()
 
@@ -177,7 +181,7 @@ def _chunk(call: Call, operands: Sequence[Value], arguments: Sequence[Part], fir
 def unit(part: Part, first: Value, lanes: int) -> Dot:
     """The directions along single elements, from the element numbered `first` on."""
     b = current()
-    if not part.dims:
+    if not part.is_array:
         numbers = [b.emit1(_s.add, first, lane) for lane in Lanes(b, lanes).numbers()]
         return tuple(_hit(part, number, part.first) for number in numbers)
     dims, sizes = (*part.dims, lanes), (*part.sizes, b.const(lanes))
@@ -223,7 +227,7 @@ def reverse(call: Call, arguments: Sequence[Part], cotangents: Cotangents, count
         found = b.emit(p.control.vjp, *_copies(call, before), *(cotangents(part, row) for part in results), types=call.types,
                        callee=call.function.name, wrt=tuple(part.position for part in arguments))[len(call.types):]
         for out, part, dx in zip(outs, arguments, found, strict=True):
-            if part.dims:
+            if part.is_array:
                 spec = (("at",), *[("all",)] * len(part.dims))
                 b.emit(_a.assign, b.emit1(_a.view, out, row, spec=spec, dims=part.dims), dx)
             else:
@@ -235,7 +239,7 @@ def reverse(call: Call, arguments: Sequence[Part], cotangents: Cotangents, count
 def one_at_a_time(part: Part, row: Value) -> Value:
     """A cotangent of one for the element numbered `row`, and zero for all others."""
     b = current()
-    if not part.dims:
+    if not part.is_array:
         return _hit(part, row, part.first)
     wanted = b.emit1(_a.broadcast, b.emit1(_s.sub, row, part.first), *part.sizes, dims=part.dims, axes=())
     return _hit(part, _numbered(part), wanted)
@@ -267,7 +271,7 @@ def along(call: Call, positions: Sequence[int], seed: Value) -> list[Value]:
 
     def directions(part: Part, first: Value, lanes: int) -> Dot:
         mine = b.emit1(_a.copy, _slice(_slice(seed, 0, part.first, part.count), 1, first, b.const(lanes)))
-        if part.dims:
+        if part.is_array:
             shaped = b.emit1(_a.reshape, mine, *part.sizes, b.const(lanes), dims=(*part.dims, lanes))
             return (_of_type(part, shaped),)
         return tuple(_of_type(part, b.emit1(_a.load, mine, b.const(0), lane)) for lane in Lanes(b, lanes).numbers())
@@ -284,7 +288,7 @@ def across(call: Call, positions: Sequence[int], seed: Value) -> list[Value]:
         spec = (("at",), ("all",))
         assert isinstance(seed.type, ArrayType)
         whole = b.emit1(_a.view, seed, row, spec=spec, dims=seed.type.dims[1:])
-        if not part.dims:
+        if not part.is_array:
             return _of_type(part, b.emit1(_a.load, whole, part.first))
         mine = b.emit1(_a.copy, _slice(whole, 0, part.first, part.count))
         return _of_type(part, b.emit1(_a.reshape, mine, *part.sizes, dims=part.dims))

@@ -9,6 +9,7 @@ import pytest
 import lms
 from lms import Array, Mut, Rep, f64, i64
 from lms.core import primitives as p
+from lms.core.errors import StagingTypeError
 from lms.core.ir import walk
 
 X = np.linspace(0.1, 1.0, 5)
@@ -181,3 +182,18 @@ def test_few_results_are_taken_in_reverse() -> None:
     s = lms.jacobian(lambda x: np.array([x.sum(), (x * x).sum()])).specialize(np.ones(40))
     assert "vjp" in s.ir and "jvp" not in s.ir
     assert "jvp" in lms.jacobian(lambda x: np.sin(x)).specialize(np.ones(40)).ir
+
+
+def test_arrays_without_axes() -> None:
+    x = np.array(2.0)
+    np.testing.assert_array_equal(lms.jacobian(lambda x: x * np.ones(2))(x), [1.0, 1.0])
+    assert lms.jacobian(lambda x: x * x)(x) == 4.0 and lms.hessian(lambda x: np.sum(x**3))(x) == 12.0
+    by_x, by_y = lms.jacobian(lambda x, y: np.sum(x * y), argnums=(0, 1))(x, np.ones(50))  # in reverse
+    assert by_x == 50.0 and (by_y == 2.0).all()
+
+
+@pytest.mark.parametrize("derivative", [lms.grad, lms.jacobian, lms.sparse_jacobian])
+@pytest.mark.parametrize("argnums", [(0, 0), (0, "x"), (0, -2)])
+def test_an_argument_is_named_once(derivative: Any, argnums: Any) -> None:
+    with pytest.raises(StagingTypeError, match="names the argument .* twice"):
+        derivative(lambda x, y: x * y, argnums=argnums)(2.0, 3.0)
