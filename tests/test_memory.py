@@ -96,7 +96,7 @@ def test_no_more_than_k_snapshots() -> None:
     snapshot = u.nbytes
     for k in (1, 4):
         report = lms.memory(lms.grad(heat(f"revolve({k})")), u, 60)
-        assert report.peak < (k + 12) * snapshot, (k, report.peak / snapshot)
+        assert report.peak < (k + 13) * snapshot, (k, report.peak / snapshot)
 
 
 def test_what_a_call_raises() -> None:

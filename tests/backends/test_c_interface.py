@@ -92,34 +92,34 @@ def test_small_types_and_complex_numbers() -> None:
 
 
 @dataclass(frozen=True)
-class Leaf:
+class Tip:
     value: Rep[f64]
 
 
 @dataclass(frozen=True)
-class Node:
+class Fork:
     left: Tree
     right: Tree
 
 
-Tree = Leaf | Node
+Tree = Tip | Fork
 
 TREES = """
 #include <stdio.h>
 #include "made.h"
 
 int main(void) {
-    Leaf_or_Node leaves[] = {{.node.tag = Leaf_or_Node_Leaf, .as.Leaf = {1.5}},
-                             {.node.tag = Leaf_or_Node_Leaf, .as.Leaf = {-4}}};
-    Leaf_or_Node root = {.node.tag = Leaf_or_Node_Node, .as.Node = {&leaves[0], &leaves[1]}}, *twice, *again;
+    Tip_or_Fork leaves[] = {{.node.tag = Tip_or_Fork_Tip, .as.Tip = {1.5}},
+                             {.node.tag = Tip_or_Fork_Tip, .as.Tip = {-4}}};
+    Tip_or_Fork root = {.node.tag = Tip_or_Fork_Fork, .as.Fork = {&leaves[0], &leaves[1]}}, *twice, *again;
     lms_context lms = {0};
     double sum;
     if (doubled(&lms, &root, &twice) != LMS_OK || doubled(&lms, twice, &again) != LMS_OK) return 1;
     if (total(&lms, again, &sum) != LMS_OK || sum != -10) return 2;
-    if (again->as.Node.left->as.Leaf.value != 6 || twice->as.Node.right->node.tag != Leaf_or_Node_Leaf) return 3;
+    if (again->as.Fork.left->as.Tip.value != 6 || twice->as.Fork.right->node.tag != Tip_or_Fork_Tip) return 3;
     lms_finish(&lms);
-    Leaf_or_Node chain[50] = {root};
-    for (int k = 1; k < 50; k++) chain[k] = (Leaf_or_Node){.node.tag = Leaf_or_Node_Node, .as.Node = {&chain[k - 1], &leaves[0]}};
+    Tip_or_Fork chain[50] = {root};
+    for (int k = 1; k < 50; k++) chain[k] = (Tip_or_Fork){.node.tag = Tip_or_Fork_Fork, .as.Fork = {&chain[k - 1], &leaves[0]}};
     lms.max_depth = 10;
     if (total(&lms, &chain[49], &sum) != LMS_RECURSION_ERROR) return 4;
     printf("%s, %zu", lms.message, lms.held);
@@ -133,18 +133,18 @@ def test_trees_go_to_c_and_back(tmp_path: Path) -> None:
     @lms.stage
     def total(t: Rep[Tree]) -> Rep[f64]:
         match t:
-            case Leaf(value):
+            case Tip(value):
                 return value
-            case Node(left, right):
+            case Fork(left, right):
                 return total(left) + total(right)
 
     @lms.stage
     def doubled(t: Rep[Tree]) -> Rep[Tree]:
         match t:
-            case Leaf(value):
-                return Leaf(2.0 * value)
-            case Node(left, right):
-                return Node(doubled(left), doubled(right))
+            case Tip(value):
+                return Tip(2.0 * value)
+            case Fork(left, right):
+                return Fork(doubled(left), doubled(right))
 
     programs = [total.specialize().program, doubled.specialize().program]
     (tmp_path / "made.c").write_text(c.emit(*programs))

@@ -75,7 +75,7 @@ def test_effects_that_follow_from_others_are_left_out() -> None:
 
 def test_results_come_after_what_is_written_to_them() -> None:
     dashed = edges(emit(sample("gather_and_scatter")), "dashed")
-    assert {("add_at %0, %k, %4", "return %5, %7, %0, %1, %8"), ("put %1, %k, %4", "return %5, %7, %0, %1, %8")} <= dashed
+    assert {("add_at %1, %k, %5", "return %6, %8, %1, %2, %9"), ("put %2, %k, %5", "return %6, %8, %1, %2, %9")} <= dashed
 
 
 def test_blocks_are_clusters() -> None:
