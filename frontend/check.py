@@ -54,6 +54,26 @@ class Expect(NamedTuple):
 
 
 @dataclass(eq=False, slots=True)
+class Copies:
+    """Whether a variable that begins as an array which is read only has to be a copy: something is written to it."""
+
+    needed: bool = False
+    others: list[Copies] = field(default_factory=list)
+
+    def write(self) -> None:
+        if not self.needed:
+            self.needed = True
+            for other in self.others:
+                other.write()
+
+    def names(self, other: Copies) -> None:
+        """This variable may be another name of that one's array."""
+        self.others.append(other)
+        if self.needed:
+            other.write()
+
+
+@dataclass(eq=False, slots=True)
 class Binding:
     """A local name: a value (`let`), a variable (`var`), or a size (`n` in `f64[n]`)."""
 
@@ -66,6 +86,7 @@ class Binding:
     context: Context | None = None
     depth: int = 0  # how many staged branches and loops stand around it
     make: Callable[[Span], t.Typed] | None = None
+    copies: Copies = field(default_factory=Copies)
 
 
 @dataclass(eq=False, slots=True)

@@ -11,6 +11,7 @@ from lms.core.types import Size, symbol
 from . import syntax as s
 from . import typed as t
 from .check import Checker, Expect, Scope, checks
+from .check_places import root, written
 from .check_types import TypeReader, type_of_expression
 from .diagnostics import Diagnostic
 from .instances import erase_sizes
@@ -151,13 +152,9 @@ def matched(name: str, names: Sequence[str], optional: Sequence[bool], e: s.Call
 def _writable(c: Checker, definition: Definition, given: Sequence[s.Expression | None], scope: Scope) -> None:
     """What is passed to a `mut` parameter can be written to."""
     for p, value in zip(definition.syntax.params, given, strict=True):
-        if p.mut and isinstance(value, s.Name):
-            found = scope.find(value.name)
-            if found is not None and not found.mut:
-                raise Diagnostic("E0308", f"`{value.name}` is read only, and `{definition.name}` writes to it", value.span,
-                                 notes=((f"`{p.name}` is `mut`", p.span), ("it is made here", found.span)),
-                                 fix=f"declare it `mut {value.name}`" if found.kind == "parameter"
-                                 else f"`var {value.name} = ...`")
+        if p.mut and (name := root(value)) is not None and value is not None:
+            written(c, value, scope, value.span, f"`{name.name}` is read only, and `{definition.name}` writes to it",
+                    ((f"`{p.name}` is `mut`", p.span),))
 
 
 def _instance_for(c: Checker, definition: Definition, types: dict[str, Meta], e: s.Node, want: Expect | None) -> t.Instance:

@@ -9,9 +9,10 @@ from lms.core.errors import Span
 
 from . import syntax as s
 from . import typed as t
-from .check import BOOL, F64, I64, U8, Binding, Checker, Context, Expect, Scope, checks, staged_result
+from .check import BOOL, F64, I64, U8, Binding, Checker, Context, Copies, Expect, Scope, checks, staged_result
 from .check_functions import declared
 from .check_patterns import left_out, pattern, refutable
+from .check_places import begun, written
 from .check_values import combine, subscripts
 from .diagnostics import Diagnostic
 from .jumps import StagedJump, without_exits
@@ -81,7 +82,10 @@ def var(c: Checker, e: s.Var, scope: Scope, want: Expect | None) -> t.Typed:
     value = c.expression(e.value, scope, Expect(goal, "declared here", e.type.span) if goal is not None and e.type else None)
     _settle(value.type)
     type = value.type if goal is None else goal
+    copies = Copies()
+    value = begun(c, value, e.value, scope, copies)
     binding = scope.bind(e.name, type, e.name_span, "var", mut=True)
+    binding.copies = copies
     c.types[e] = type
     return t.NewVariable(e.span, UNIT, binding.name, value, is_later(type))
 
@@ -100,7 +104,7 @@ def assign(c: Checker, e: s.Assign, scope: Scope, want: Expect | None) -> t.Type
         value = combine(c, e.op, current, value, e.span, why)
     else:
         value = c.expression(e.value, scope, None)
-    value = _assigned(c, value, why, e)
+    value = begun(c, _assigned(c, value, why, e), e.value, scope, binding.copies)
     later = is_later(type)
     context = scope.context
     if later:
@@ -149,13 +153,7 @@ def _store(c: Checker, e: s.Assign, target: s.Index, scope: Scope) -> t.Typed:
     if not rank(array.type):
         raise Diagnostic("E0301", f"only elements of an array can be assigned to, found `{show(array.type)}`", target.value.span,
                          fix="a list is made anew: `xs + [x]`")
-    if isinstance(target.value, s.Name):
-        found = scope.find(target.value.name)
-        if found is not None and not found.mut:
-            kind = "parameter" if found.kind == "parameter" else "`let`"
-            fix = f"declare it `mut {found.name}`" if found.kind == "parameter" else f"make it a `var`: `var {found.name} = ...`"
-            raise Diagnostic("E0308", f"`{found.name}` is a {kind}, which is read only", target.span,
-                             notes=(("it is made here", found.span),), fix=fix)
+    written(c, target.value, scope, target.span)
     parts, kinds, dims = subscripts(c, target, array, scope)
     dtype = element(array.type)
     assert dtype is not None

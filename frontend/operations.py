@@ -16,6 +16,7 @@ from lms.core.builder import current
 from lms.core.errors import LmsError, Span
 from lms.core.types import Scalar
 from lms.staging import elementwise, ops
+from lms.staging.creation import copy
 from lms.staging.indexing import get, put
 from lms.staging.rep import Rep, Weak
 
@@ -295,6 +296,11 @@ def _load(node: t.Operation) -> Run:
     return emitted(node.span, lambda a, *values: get(a, key_of(kinds, list(values)), wraps=False))
 
 
+def copied(node: t.Operation) -> Run:
+    """An array as the beginning of a variable: a copy, where the variable is written to."""
+    return emitted(node.span, copy) if node.options["copies"].needed else lambda x: x
+
+
 def storing(op: str) -> Make:
     """`a[i] = x`, and `a[i] op= x`."""
 
@@ -340,5 +346,5 @@ def lifted(x: Any, type: AnyType, have: AnyType, span: Span) -> Any:
         return Rep(current().const(x, dtype))
 
 
-__all__ = ["converted", "emitted", "indexing", "lifted", "now", "operator", "rank", "size_of", "storing", "strong",
+__all__ = ["converted", "copied", "emitted", "indexing", "lifted", "now", "operator", "rank", "size_of", "storing", "strong",
            "unary_operator"]

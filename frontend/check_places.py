@@ -1,0 +1,59 @@
+"""Arrays that are written to: whose they are. A `let` and a parameter that is not `mut` are read only, and so are their parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lms.core.errors import Span
+
+from . import syntax as s
+from . import typed as t
+from .diagnostics import Diagnostic
+from .operations import copied
+from .types import rank
+
+if TYPE_CHECKING:
+    from .check import Checker, Copies, Scope
+
+
+def root(e: s.Expression | None) -> s.Name | None:
+    """The name of the array that `x`, `x[i]` and `x[a..b]` are parts of."""
+    while isinstance(e, s.Index):
+        e = e.value
+    return e if isinstance(e, s.Name) else None
+
+
+def written(c: Checker, e: s.Expression | None, scope: Scope, span: Span, message: str = "", where: tuple[Any, ...] = ()) -> None:
+    """`e` is written to: it may not be read only, and a variable that began as something read only begins as a copy."""
+    name = root(e)
+    if name is None:
+        return
+    found = scope.find(name.name)
+    if found is None:
+        top = c.module.value(name.name)
+        if not isinstance(top, t.Place) or top.mutable or not rank(top.type):
+            return
+        kind, made = "`let`", top.span
+    elif found.mut or not rank(found.type):  # what a list holds is not its own
+        found.copies.write()
+        return
+    else:
+        kind, made = "parameter" if found.kind == "parameter" else "`let`", found.span
+    fix = f"declare it `mut {name.name}`" if kind == "parameter" else f"make it a `var`: `var {name.name} = ...`"
+    raise Diagnostic("E0308", message or f"`{name.name}` is a {kind}, which is read only", span,
+                     notes=(*where, ("it is made here", made)), fix=fix)
+
+
+def begun(c: Checker, value: t.Typed, source: s.Expression, scope: Scope, copies: Copies) -> t.Typed:
+    """What a variable is given: a copy, if it is part of an array that is read only and the variable is written to."""
+    name = root(source)
+    if name is None or not rank(value.type):
+        return value
+    found = scope.find(name.name)
+    if found is not None and found.mut:
+        copies.names(found.copies)
+        return value
+    return t.Operation(value.span, value.type, "copy", (value,), copied, {"copies": copies})
+
+
+__all__ = ["begun", "root", "written"]
