@@ -82,7 +82,8 @@ class Backward:
                 going.results = (b.emit1(_s.lt, i, going.params[0]),)
             with b.reify(types) as piece:
                 piece.results = self._piece(*self._parted(piece.params))
-            out = b.emit(_c.while_, j, *sums, *f.body.params[n + len(self.lent):], blocks=[going, piece], types=tuple(types))
+            out = b.emit(_c.while_, j, *sums, *f.body.params[n + len(self.lent):], blocks=[going, piece],
+                         types=(*types[: 1 + len(sums)], *self._carried()))
             f.body.results = out[1:]
 
     def _scalar(self, k: int) -> Scalar:
