@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from .commands import cache, check, compile, doctor, fmt, lsp, repl, run, test
 from .commands.console import Failed, UsageError, say
 from .commands.files import silence_stdout
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what writing gives on a full or broken device
 GROUPS = (
     ("Programs", (run, repl, check, test, fmt)),
     ("What a program becomes", (compile,)),
@@ -38,6 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         silence_stdout()  # the reader has left
         return 1
+    except OSError as e:
+        if e.errno not in FULL:
+            raise
+        silence_stdout()
+        say(f"lms: cannot write: {(e.strerror or '').lower()}")
+        return 2
     except KeyboardInterrupt:
         say("lms: interrupted")
         return 130
