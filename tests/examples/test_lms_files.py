@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,9 +16,9 @@ import numpy as np
 import pytest
 
 import lms
-from lms.emit import emit
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "lms"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples" / "lms"
 FILES = sorted(path.stem for path in EXAMPLES.glob("*.lms"))
 rng = np.random.default_rng(7)
 
@@ -100,11 +102,11 @@ def test_every_file_is_called() -> None:
     assert set(CALLS) | {"ackermann", "backprop", "gradients", "power"} >= set(FILES)
 
 
-@pytest.mark.parametrize("name", ["fft", "logistic", "nfa", "power", "sparse"])
+@pytest.mark.parametrize("name", [name for name in FILES if name != "backprop"])  # which exports nothing
 def test_c(name: str, golden: Callable[[str], None]) -> None:
-    module = lms.load(EXAMPLES / f"{name}.lms")
-    text = emit([getattr(module, export).specialize() for export in module.__all__], "c")
-    assert isinstance(text, str)
+    """In a process of its own, since types of the same name in several files are told apart by numbers."""
+    command = [sys.executable, "-m", "lms", "compile", str(EXAMPLES / f"{name}.lms"), "--emit", "c"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     golden(text.replace(str(EXAMPLES), "examples/lms"))
 
 
