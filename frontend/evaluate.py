@@ -27,6 +27,7 @@ from .functions import TopFunction, function_of, outward
 from .machine import BOUNDARIES, give, halting, run
 from .matching import binder
 from .modules import Definition, Module, Top
+from .parse import deep_recursion
 from .specials import TOP
 from .types import UNIT, AnyType, default, is_later, prune
 
@@ -95,7 +96,8 @@ class Evaluation:
 
     def value(self, node: t.Typed) -> Any:
         """The value of an expression at the top. What of it exists later is made into a program, and run."""
-        compiled = code.compile(node)
+        with deep_recursion():
+            compiled = code.compile(node)
         kept: list[Any] = []
         variables = [(p, p.value.get()) for top in self.module.tops for p in top.places.values()
                      if p.mutable and p.later and p.set]

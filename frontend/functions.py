@@ -25,6 +25,7 @@ from .data import core_type
 from .diagnostics import Diagnostic
 from .machine import BOUNDARIES, Closure, Frame, State, give, halting, run, spend
 from .operations import strong
+from .parse import deep_recursion
 from .types import AnyType, FunctionOf, Later, TupleOf, holds_later, is_later, prune
 
 
@@ -52,7 +53,8 @@ class TopFunction:
         """The code of the body."""
         if self._body is None:
             assert self.instance.body is not None, self.name
-            self._body = compile(self.instance.body).run
+            with deep_recursion():
+                self._body = compile(self.instance.body).run
         return self._body
 
     @property

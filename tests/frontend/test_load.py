@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import lms
+from lms.files import loads
 from lms.frontend.diagnostics import SourceErrors
 from tests.conftest import Golden
 
@@ -188,3 +189,9 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "latin.lms").write_bytes("// fine\n// caf\xe9\n".encode("latin-1"))
     with pytest.raises(SourceErrors, match=r"latin\.lms:2: E0103: this is not UTF-8"):
         lms.load(tmp_path / "latin.lms")
+
+
+def test_what_is_nested_as_deeply_as_is_allowed_is_evaluated() -> None:
+    nested = "if true { " * 400 + "1" + " } else { 2 }" * 400
+    module = loads(f"let a = {nested}\ndef f(): i64 = {nested}\nlet b = f()\n")
+    assert (module.a, module.b) == (1, 1)
