@@ -11,7 +11,7 @@ from lms.core.builder import current
 from lms.core.types import f32, f64, fresh_symbol, symbol
 from lms.staging import ops
 from lms.staging.rep import Rep
-from tests.ad.programs import (
+from tests.ad.emitted import (
     check,
     check_forward,
     emit,

@@ -12,7 +12,7 @@ from lms.core.builder import current
 from lms.core.primitives.record import Record
 from lms.core.types import Constructor, SumType, f64, fresh_symbol, i64, symbol
 from lms.staging.rep import Rep
-from tests.ad.programs import (
+from tests.ad.emitted import (
     call,
     check,
     check_forward,

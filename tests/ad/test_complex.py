@@ -14,7 +14,7 @@ from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.types import ArrayType, c64, c128, f64
 from lms.staging.rep import Rep
-from tests.ad.programs import emit, program
+from tests.ad.emitted import emit, program
 from tests.support.rows import Row, rows
 
 Z, D = 3 + 4j, 0.3 - 0.7j

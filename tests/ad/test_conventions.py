@@ -6,7 +6,7 @@ import pytest
 from lms.backends.interpret import run
 from lms.core import primitives as p
 from lms.core.types import f64
-from tests.ad.programs import emit, floats, for_, if_, program
+from tests.ad.emitted import emit, floats, for_, if_, program
 
 s, a = p.scalar, p.array
 INF, NAN = float("inf"), float("nan")

@@ -13,7 +13,7 @@ from lms.core.builder import current
 from lms.core.ir import walk
 from lms.core.types import ArrayType, f64, i64
 from lms.staging.rep import Rep
-from tests.ad.programs import (
+from tests.ad.emitted import (
     check,
     check_forward,
     emit,

@@ -18,7 +18,7 @@ from lms.core.parse_text import parse_program
 from lms.core.primitives import PRIMITIVES
 from lms.core.types import ArrayType, Scalar, f64, is_differentiable
 from lms.staging.rep import Rep
-from tests.ad.programs import check, emit, load, program, total
+from tests.ad.emitted import check, emit, load, program, total
 from tests.support.rows import Row, rows
 
 CONTROL = {p.control.if_, p.control.for_, p.control.while_, p.control.call, p.control.vjp, p.control.jvp}
