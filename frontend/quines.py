@@ -88,7 +88,7 @@ def _outputs(module: Module, execute: Execute) -> list[tuple[s.Item, list[str]]]
 
 
 def _first_line(e: BaseException) -> str:
-    return re.sub(r"^\S+:\d+: ", "", str(getattr(e, "message", e)).partition("\n")[0])
+    return re.sub(r"^.*?\.lms:\d+: ", "", str(getattr(e, "message", e)).partition("\n")[0])
 
 
 def _expected(tree: s.Module) -> dict[int, tuple[str, ...]]:
