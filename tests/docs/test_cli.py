@@ -41,7 +41,8 @@ def run(command: str, folder: Path) -> str:
         return printed.getvalue()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     command = re.sub(r"\blms (?=\w+ )", f"{shlex.quote(sys.executable)} -m lms ", command, count=1)
-    ran = subprocess.run(command, shell=True, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    ran = subprocess.run(command, shell=True, cwd=folder, env=environment, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, timeout=120)
     return ran.stdout
 
 
