@@ -88,7 +88,12 @@ def laid_out(text: str) -> None:
     out = format_source(text)
     assert same(parse(text), parse(out))
     assert format_source(out) == out
-    assert [c.text for c in tokens(text)[1]] == [c.text for c in tokens(out)[1]]
+    for kind in ("//", "/*"):  # what ends a line may come to stand behind a `/* */` of the next, where the two are joined
+        assert comments(text, kind) == comments(out, kind)
+
+
+def comments(text: str, kind: str) -> list[str]:
+    return [c.text for c in tokens(text)[1] if c.text.startswith(kind)]
 
 
 @pytest.mark.fuzz(sample=True)
