@@ -136,9 +136,7 @@ def set_up(extra: str) -> None:
 
     say(f"installing into .venv: {', '.join(wanted['extras'])} (the first time, about 400 MB: a minute or so)")
     # Ourselves only where pyproject.toml changed: another chore may be running in this environment.
-    # "compat": by a path, which a folder `lms` beside a script (examples/lms) does not hide as it would hide a finder's package
-    editable = ["--config-settings", "editable_mode=compat", "--editable", "."]
-    ours = [] if done.get("project") == wanted["project"] else editable
+    ours = [] if done.get("project") == wanted["project"] else ["--editable", "."]
     requirements = [*project["dependencies"], *(each for name in wanted["extras"] for each in extras[name])]
     command = [*installer(), "install", "-qq", "--prefer-binary", "--progress-bar", "off", *ours, *requirements]
     if subprocess.call(command, cwd=ROOT):
