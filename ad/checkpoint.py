@@ -145,11 +145,10 @@ def _forward(s: Sweep, node: Node, key: Whole) -> None:
 def _snapshot(s: Sweep, node: Node, again: str, k: int) -> Value:
     """An operand as it is before the call; an array whose contents are not read needs no copy."""
     v, access = node.operands[k], s.mode.effects.function(again)
-    if isinstance(v.type, SumType) or isinstance(getattr(v.type, "dtype", None), SumType):
-        unsteady = s.mode.effects.within(v.type if isinstance(v.type, SumType) else v.type.dtype) & s.memory.unsteady  # type: ignore[union-attr,arg-type]
-        if unsteady:
-            raise StagingError("what is checkpointed here is given records whose arrays change, and a snapshot does not hold "
-                               "those", node.span, fix="pass the arrays themselves, or leave the plan away")
+    record = v.type.dtype if isinstance(v.type, ArrayType) else v.type
+    if isinstance(record, SumType) and s.mode.effects.within(record) & s.memory.unsteady:
+        raise StagingError("what is checkpointed here is given records whose arrays change, and a snapshot does not hold "
+                           "those", node.span, fix="pass the arrays themselves, or leave the plan away")
     param = s.mode.program.functions[again].body.params[k]
     return s.steady_copy(v) if isinstance(v.type, ArrayType) and param in access.reads else s.value(v)
 

@@ -180,7 +180,7 @@ def _solved(equation: Equation, operands: tuple[Rep, ...], move: Move, tolerance
 
     names = [f"p{k}" for k in range(len(operands))]
     kind = inspect.Parameter.POSITIONAL_ONLY
-    iterate.__signature__ = inspect.Signature([inspect.Parameter(k, kind) for k in names])  # type: ignore[attr-defined]
+    iterate.__signature__ = inspect.Signature([inspect.Parameter(k, kind) for k in names])  # type: ignore[attr-defined]  # a function's own
     iterate.__name__ = f"{'fixed_point' if equation.fixed else 'root'}_of_{equation.name}"
     signature, rules = Signature(iterate), custom.Rules(backward, forward)
     return again(*operands)

@@ -37,7 +37,7 @@ def emit(program: Program) -> str:
     return _Module(program).source()
 
 
-def compile(program: Program) -> Callable[..., tuple[Any, ...]]:  # noqa: A001  # the field's name
+def compile(program: Program) -> Callable[..., tuple[Any, ...]]:
     """The entry function, run from the emitted source: NumPy values in, a tuple of them out, as `interpret.run`.
 
         compile(program)(2.0, np.ones(3))

@@ -56,7 +56,9 @@ def cases() -> Iterator[Case]:
             backward["numba, taped by hand"] = lambda f=tape: f(0.7, STEPS)
         if jax and not fast:
             def scan(x):
-                step = lambda c, _: (0.999 * c + 0.001 * c * c * jax.numpy.sin(c), None)  # noqa: E731
+                def step(c, _):
+                    return 0.999 * c + 0.001 * c * c * jax.numpy.sin(c), None
+
                 return jax.lax.scan(step, x, None, length=STEPS)[0]
 
             jgrad = jax.jit(jax.value_and_grad(scan))

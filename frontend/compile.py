@@ -58,7 +58,7 @@ def compiles(*kinds: type) -> Callable[[Compile], Compile]:
     return register
 
 
-def compile(node: t.Typed) -> Code:  # noqa: A001  # what it is
+def compile(node: t.Typed) -> Code:
     """The code of an expression."""
     return COMPILE[type(node)](node)
 

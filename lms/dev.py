@@ -56,7 +56,7 @@ CHORES = {
 
 def main(words: list[str]) -> int:
     name, *arguments = words or ["help"]
-    if sys.version_info < (3, 11):  # noqa: UP036 (this file meets whatever `python3` is)
+    if sys.version_info < (3, 11):  # noqa: UP036  # this file meets whatever `python3` is
         say(f"Python 3.11 or later is needed; {sys.executable} is {sys.version.split()[0]}")
         say("name a newer one: make PYTHON=python3.12 ...")
         return 2

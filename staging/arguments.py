@@ -193,7 +193,7 @@ def resolve(annotation: Any, names: Mapping[str, Any]) -> Any:
     if not isinstance(annotation, str):
         return annotation
     try:
-        return eval(annotation, dict(names))  # noqa: S307  # the user's own annotation, as typing.get_type_hints does
+        return eval(annotation, dict(names))  # the user's own annotation, as typing.get_type_hints does
     except StagingError:
         raise
     except Exception:  # noqa: BLE001  # any error of the user's expression means the same: it says nothing at run time

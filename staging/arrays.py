@@ -82,7 +82,7 @@ def not_empty(x: Rep, axis: Any, name: str) -> Rep:
 
 
 @stages(np.sum)
-def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
+def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
     """The sum over some axes, or all."""
     return _reduce(p.array.reduce_sum, summable(x, dtype), axis, keepdims, fast=True)
 
@@ -94,25 +94,25 @@ def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) ->
 
 
 @stages(np.max)
-def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The largest element; NaN if there is one. Raises `ValueError` for an empty array."""
     return _reduce(p.array.reduce_max, not_empty(asarray(x), axis, "maximum"), axis, keepdims)
 
 
 @stages(np.min)
-def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The smallest element; NaN if there is one. Raises `ValueError` for an empty array."""
     return _reduce(p.array.reduce_min, not_empty(asarray(x), axis, "minimum"), axis, keepdims)
 
 
 @stages(np.any)
-def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether some element is true."""
     return _reduce(p.array.reduce_any, truth(asarray(x)), axis, keepdims)
 
 
 @stages(np.all)
-def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A001
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether every element is true."""
     return _reduce(p.array.reduce_all, truth(asarray(x)), axis, keepdims)
 
@@ -180,7 +180,7 @@ def _safe_sqrt(x: Any) -> Any:
 
 
 @stages(np.linalg.norm)
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """The length of a vector, or of all elements. Where it is zero its derivative is taken as zero."""
     of_matrix = isinstance(axis, tuple) or (axis is None and asarray(x).ndim > 1)
     if of_matrix and ord not in (None, "fro"):
@@ -199,7 +199,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     return out if keepdims else _dropped(out, axes_of(size, axis))
 
 
-def _matrix_norm(x: Rep, ord: Any, axis: Any, keepdims: bool) -> Any:  # noqa: A002
+def _matrix_norm(x: Rep, ord: Any, axis: Any, keepdims: bool) -> Any:
     """The largest sum of a column (1) or a row (inf), the largest or least singular value (2, -2), or their sum ("nuc")."""
     from .linalg import svdvals
 

@@ -183,7 +183,7 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype:
 
 
 @stages(np.eye, np.identity, always=True)
-def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Any:  # noqa: N803  # NumPy's names
+def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Any:
     """Ones on a diagonal, zeros elsewhere."""
     rows, columns = iota(N), iota(N if M is None else M)
     kind = _dtype(dtype)

@@ -184,7 +184,7 @@ def invert(x: Any, /) -> Any:
 
 
 @stages(np.abs)
-def abs(x: Any, /) -> Any:  # noqa: A001  # the name of the function it stands for
+def abs(x: Any, /) -> Any:
     """The magnitude of each element."""
     return e.absolute(x)
 
@@ -275,7 +275,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
 
 
 @stages(np.clip)
-def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:  # noqa: A002
+def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     """`x` kept between two bounds, either of which may be None. At a bound the derivative is that of `x`."""
     low, high = a_min if min is None else min, a_max if max is None else max
     if low is not None:

@@ -310,7 +310,7 @@ def _symmetric(a: Any, uplo: str, name: str) -> tuple[Rep, Rep]:
 
 
 @stages(np.linalg.eigh)
-def eigh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  # NumPy's name
+def eigh(a: Any, UPLO: str = "L") -> Any:
     """The eigenvalues of a symmetric matrix, from the least to the greatest, and its eigenvectors, as columns.
 
     Only the lower half is read (the upper with `UPLO="U"`). Vectors of equal eigenvalues have no derivative: what goes through
@@ -321,7 +321,7 @@ def eigh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  # NumPy's name
 
 
 @stages(np.linalg.eigvalsh)
-def eigvalsh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  # NumPy's name
+def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     """The eigenvalues of a symmetric matrix, from the least to the greatest."""
     return _symmetric(a, UPLO, "eigvalsh")[0]
 

@@ -197,7 +197,7 @@ def heaviside(x: Any, at_zero: Any) -> Any:
 
 
 @stages(np.vander)
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # noqa: N803  # NumPy's name
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The powers of a vector's elements, as columns."""
     x = asarray(x)
     n = x.shape[0] if N is None else N

@@ -57,7 +57,7 @@ class Try:
     def caught(self) -> None:
         """In a handler: errors of staging are not the user's to catch."""
         if isinstance(sys.exception(), LmsError | Dead):
-            raise  # noqa: PLE0704  # what is being handled
+            raise  # what is being handled
         del _open.stack[self.depth:]
         if self.b is not None:
             opened = blocks(self.b).opened

@@ -1,6 +1,7 @@
 """The architecture, as a test: what ships, who may import whom, and how long a file may be."""
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,19 @@ def test_nothing_imports_a_folder_by_its_bare_name() -> None:
         for path in files
         for line, target in imported(path)
         if target.partition(".")[0] in bare
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_excused_says_why() -> None:
+    """As in `# noqa: F401  # they register the code they make`."""
+    excuse = re.compile(r"# (?:ruff: )?(?:noqa|(?:type|pyright): ignore)\b[^#]*(?P<reason>#.*)?")
+    wrong = [
+        f"{path.relative_to(ROOT)}:{number}: say why: {line.strip()}"
+        for name in (*FOLDERS.values(), "tests", "examples", "benchmarks")
+        for path in sorted((ROOT / name).rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if (found := excuse.search(line)) and not found["reason"]
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -69,7 +69,7 @@ def test_every_text(form: str) -> None:
 @needs_compiler
 @pytest.mark.parametrize("form", sorted(set(FORMS) - set(TEXT)))
 def test_what_is_compiled_exports_the_functions(form: str, tmp_path: Path) -> None:
-    (tmp_path / "lib.o").write_bytes(emit([pick.specialize(), positive.specialize()], form))  # type: ignore[arg-type]
+    (tmp_path / "lib.o").write_bytes(emit([pick.specialize(), positive.specialize()], form))
     names = subprocess.run(["nm", "-g", tmp_path / "lib.o"], capture_output=True, text=True, check=True).stdout
     assert {"pick", "positive", "positive_finish"} <= {line.split()[-1] for line in names.splitlines() if " T " in line}
 
@@ -77,7 +77,7 @@ def test_what_is_compiled_exports_the_functions(form: str, tmp_path: Path) -> No
 def test_without_a_compiler_there_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
-    assert "pick" in emit([pick.specialize()], "c")  # type: ignore[operator]
+    assert "pick" in emit([pick.specialize()], "c")
     with pytest.raises(LmsError, match="no C compiler"):
         emit([pick.specialize()], "shared")
 
@@ -103,7 +103,7 @@ def test_main_reads_npy_files(tmp_path: Path) -> None:
 def test_main_refuses_other_files(saved: object, message: str, tmp_path: Path) -> None:
     program = main_of(scale, tmp_path)
     if saved is not None:
-        np.save(tmp_path / "x.npy", saved)  # type: ignore[arg-type]
+        np.save(tmp_path / "x.npy", saved)
     run = subprocess.run([program, tmp_path / "x.npy", "1", "2"], capture_output=True, text=True)
     assert run.returncode == 2 and message in run.stderr
 
@@ -205,7 +205,7 @@ def test_memory_may_be_the_callers(tmp_path: Path) -> None:
     called = c.compile(chain.specialize().program)
     memory = (ctypes.c_char * 8192)()
     context = c.Context(workspace=ctypes.addressof(memory) + (-ctypes.addressof(memory)) % 16, workspace_size=8176)
-    called.context = lambda: context  # type: ignore[assignment,return-value]
+    called.context = lambda: context
     x = np.linspace(1.0, 2.0, 40)
     for steps in (0, 1, 50):
         np.testing.assert_allclose(called(x, steps)[0], chain(x, steps), rtol=1e-12)

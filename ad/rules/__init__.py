@@ -8,7 +8,7 @@ from lms.core.ir import Node
 from lms.core.primitives import Primitive
 
 from ..continuations import RULES
-from . import array, complex, linalg, memory, product, scalar  # noqa: A004  # the field's name
+from . import array, complex, linalg, memory, product, scalar
 from .memory import MEMORY
 
 _s, _a = p.scalar, p.array

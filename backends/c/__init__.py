@@ -20,7 +20,7 @@ from .signature import Options
 __all__ = ["Called", "Context", "Interface", "Way", "compile", "compile_all", "emit", "header", "interfaces"]
 
 
-def compile(program: Program, *, boundscheck: bool = True) -> Called:  # noqa: A001  # as `re.compile`
+def compile(program: Program, *, boundscheck: bool = True) -> Called:
     """A lowered program, compiled by the C compiler and called through ctypes. Raises `LmsError` where there is none."""
     return compile_all([program], boundscheck=boundscheck)[0]
 

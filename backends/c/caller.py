@@ -66,7 +66,7 @@ class Called:
         def run() -> None:
             try:
                 outcome.append(self._run(args))
-            except Exception as e:  # handed to the thread that called
+            except Exception as e:  # noqa: BLE001  # handed to the thread that called
                 outcome.append(e)
 
         before = threading.stack_size(DEEP)

@@ -11,7 +11,7 @@ from .native import NativeCallable, set_entries
 __all__ = ["CompiledFunction", "NativeCallable", "Options", "compile", "emit", "emit_module", "set_entries"]
 
 
-def compile(program: Program, *, fastmath: bool = False, boundscheck: bool = True, opt: int = 3,  # noqa: A001  # as `re.compile`
+def compile(program: Program, *, fastmath: bool = False, boundscheck: bool = True, opt: int = 3,
             debug: bool = False, count: bool = False) -> CompiledFunction:
     """Native code for a lowered program, from the cache where it is there.
 

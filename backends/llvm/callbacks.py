@@ -101,7 +101,7 @@ def _print(context: int, site: int, operands: int) -> int:
     sites = _sites(context)
     try:
         sites.speak(sites.sites[site], operands or 0)
-    except BaseException as error:  # whatever it is, it goes on when the call has unwound
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it goes on when the call has unwound
         return sites.keep(context, error)
     return 0
 
@@ -110,7 +110,7 @@ def _py_call(context: int, site: int, operands: int, results: int) -> int:
     sites = _sites(context)
     try:
         sites.call(context, sites.sites[site], operands or 0, results or 0)
-    except BaseException as error:  # the same
+    except BaseException as error:  # noqa: BLE001  # the same
         return sites.keep(context, error.with_traceback(_without_ours(error.__traceback__)))
     return 0
 

@@ -55,7 +55,7 @@ def caller(module: Module, code: jit.Code, sites: Sites) -> Callable[[Sequence[A
         error: BaseException | None = None
         try:
             status = main(at, slots, results)
-        except BaseException as raised:  # the poll leaves Ctrl-C pending, which ctypes then raises here
+        except BaseException as raised:  # noqa: BLE001  # the poll leaves Ctrl-C pending, which ctypes then raises here
             status, error = 1, raised.with_traceback(raised.__traceback__ and raised.__traceback__.tb_next)
         if status:
             raised_by = sites.fail(at, error)

@@ -41,7 +41,7 @@ class Tool:
                 reply = self._define(message["module"])
             elif kind == "evaluate":
                 reply = self._evaluate(message["module"], message["function"], message["input"])
-        except Exception:  # whatever goes wrong, the eval is told and goes on
+        except Exception:  # noqa: BLE001  # whatever goes wrong, the eval is told and goes on
             reply = {"success": False, "error": traceback.format_exc()}
         return {"id": message["id"], **reply}
 

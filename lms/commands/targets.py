@@ -77,7 +77,7 @@ def users_program(path: Path) -> Iterator[None]:
         yield
     except LmsError:
         raise
-    except Exception as e:  # whatever the user's program raises
+    except Exception as e:  # noqa: BLE001  # whatever the user's program raises
         trace = e.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename != str(path):
             trace = trace.tb_next

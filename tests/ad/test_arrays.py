@@ -31,7 +31,7 @@ rng = np.random.default_rng(0)
 X, M, K, Q = rng.normal(size=5), rng.normal(size=(3, 4)), rng.normal(size=(4, 2)), rng.normal(size=(4, 4))
 Y = X[::-1] * 0.7 + 0.05
 INDEX = np.array([0, 2, 2, 1])
-A, I, n, m = floats, indices, symbol("n"), symbol("m")  # noqa: E741
+A, I, n, m = floats, indices, symbol("n"), symbol("m")  # noqa: E741  # as in mathematics
 CASES: dict[str, tuple[Callable[..., Any], list[Any], list[Any]]] = {}
 
 

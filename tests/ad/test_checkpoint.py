@@ -133,7 +133,7 @@ def second(f: Any, by: tuple[Any, ...], backend: str) -> Any:
             total = total + np.sum(lms.sin(g))
         return total
 
-    weighted.__signature__ = signature(f.unstaged)  # type: ignore[attr-defined]  # how functions state theirs
+    weighted.__signature__ = signature(f.unstaged)
     return lms.grad(lms.stage(weighted, backend=backend), by)
 
 

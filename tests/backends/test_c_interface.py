@@ -45,7 +45,7 @@ def test_literals() -> None:
 @needs_compiler
 def test_names_of_the_program_clash_with_nothing(tmp_path: Path) -> None:
     @lms.stage
-    def exp(int: Rep[f64], lms_x: Rep[f64], y0: Rep[f64], θ: Rep[f64], double: Rep[Array[f64, "long"]]):  # noqa: A002
+    def exp(int: Rep[f64], lms_x: Rep[f64], y0: Rep[f64], θ: Rep[f64], double: Rep[Array[f64, "long"]]):
         for free in lms.range(len(double)):
             y0 += np.exp(int * double[free]) + lms_x * θ
         return y0
@@ -86,7 +86,7 @@ def test_small_types_and_complex_numbers() -> None:
 
     args = np.int8(100), np.uint8(3), np.float32(0.1), 1.5 - 2.0j, np.array([True, False])
     found, expected = by_c(mixed, *args), mixed(*args)
-    for x, y in zip(found, expected, strict=True):  # type: ignore[call-overload]
+    for x, y in zip(found, expected, strict=True):
         assert np.asarray(x).dtype == np.asarray(y).dtype
         assert np.allclose(x, y, rtol=1e-15)
 

@@ -92,7 +92,7 @@ def test_everywhere_the_same(name: str, batch: Batch, monkeypatch: pytest.Monkey
 
 def agree_everywhere(s: Specialization) -> None:
     again = {b: Specialization(s.traced, Options(b)) for b in (*BACKENDS, "interpret")}
-    again["c"].program = s.program  # type: ignore[misc]  # the very one that was compiled
+    again["c"].program = s.program
     for seed in range(2):
         rng = np.random.default_rng(seed)
         leaves = [leaf(v.type, rng) for v in s.staged.main.body.params]

@@ -85,8 +85,8 @@ def test_recursive_entry_and_mutual(native: Callable[..., Any]) -> None:
         for f, g in ((even, odd), (odd, even)):
             with b.b.into(f.body):
                 k, x = f.body.params
-                f.body.results = b.choose(b(s.le, k, 0), lambda: (x,), lambda: (  # noqa: B023
-                    b(s.add, b.call(g, b(s.sub, k, 1), b(s.mul, x, 0.5), types=(f64,))[0], x),))  # noqa: B023
+                f.body.results = b.choose(b(s.le, k, 0), lambda: (x,), lambda: (  # noqa: B023  # called at once
+                    b(s.add, b.call(g, b(s.sub, k, 1), b(s.mul, x, 0.5), types=(f64,))[0], x),))  # noqa: B023  # called at once
 
     check(make, native, (0, 1.0), (1, 1.0), (50, 3.0))
 

@@ -140,7 +140,7 @@ def test_entries_are_tried_in_order_then_python() -> None:
 def test_code_lives_as_long_as_who_can_call_it_and_no_longer() -> None:
     code, echo = entry("PyLong_Type"), Echo()
     set_entries(echo, [code["entry"]], [code])
-    echo.loop = echo  # type: ignore[attr-defined]  # a cycle, for the collector
+    echo.loop = echo  # a cycle, for the collector
     seen = weakref.ref(code), weakref.ref(echo)
     del code
     gc.collect()

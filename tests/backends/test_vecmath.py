@@ -66,7 +66,7 @@ out:
         call(x.ctypes.data, y.ctypes.data, x.size)
         return y
 
-    apply.text = str(module)  # type: ignore[attr-defined]  # for the test of vectorisation
+    apply.text = str(module)
     return apply
 
 

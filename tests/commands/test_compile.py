@@ -47,7 +47,7 @@ def test_a_gradient_is_shown_as_python(capsys: Captured) -> None:
     assert main(["grad", f"{POWER}:power", "n=2", "--wrt", "b"]) == 0
     program: dict[str, object] = {}
     exec(capsys.readouterr().out, program)
-    assert program["grad_power"](3.0) == 6.0  # type: ignore[operator]  # what the text defines
+    assert program["grad_power"](3.0) == 6.0
     assert main(["grad", f"{POWER}:power", "n=2", "--wrt", "c"]) == 1
     assert "no argument 'c'" in capsys.readouterr().err
 
@@ -103,7 +103,7 @@ def test_one_function_of_a_file(model: Path, capsys: Captured) -> None:
     assert main(["grad", f"{model}:cube"]) == 0
     program: dict[str, object] = {}
     exec(capsys.readouterr().out, program)
-    assert program["grad_cube"](2.0) == 12.0  # type: ignore[operator]  # what the text defines
+    assert program["grad_cube"](2.0) == 12.0
     assert main(["compile", f"{model}:slope", "--emit", "c", "--main"]) == 0
     assert "int main(" in capsys.readouterr().out
     assert main(["ir", f"{model}:power", "n=2"]) == 0

@@ -84,9 +84,9 @@ def test_no_colours_but_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     report = "a.lms:1: E0101: expected\n    1 | let = 3\n      |     ^\nfix: a name"
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    painted = paint_report(report, Terminal())  # type: ignore[arg-type]  # as much of a stream as is asked for
+    painted = paint_report(report, Terminal())
     assert "\033[1;31mE0101\033[0m" in painted and "\033[32mfix:\033[0m" in painted
     monkeypatch.setenv("NO_COLOR", "1")
-    assert paint_report(report, Terminal()) == report  # type: ignore[arg-type]  # as above
+    assert paint_report(report, Terminal()) == report
     monkeypatch.delenv("NO_COLOR")
     assert paint_report(report, sys.__stdout__ or sys.stdout) == report or sys.stdout.isatty()

@@ -239,7 +239,7 @@ def test_errors_of_native_calls_are_those_of_python() -> None:
     with natively(), pytest.raises(IndexError, match=r"test_fronts\.py:\d+: index 3 is out of bounds"):
         at(p, 3)
     with pytest.raises(TypeError, match="missing a required argument: 'i'"):
-        at(p)  # type: ignore[call-arg]  # on purpose
+        at(p)  # on purpose
     with pytest.raises(TypeError):
         at(p, "1")
     with pytest.raises(KeyError):

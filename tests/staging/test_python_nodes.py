@@ -219,9 +219,9 @@ def classes(x: Rep[f64], n: Rep[i64]):
 
 @shows("AsyncFunctionDef", "Await", "AsyncFor", "AsyncWith")
 async def asynchronous(x: Rep[f64], n: Rep[i64]):
-    async with x:  # type: ignore[attr-defined]  # never run
-        async for _ in x:  # type: ignore[attr-defined]  # never run
-            await x  # type: ignore[misc]  # never run
+    async with x:
+        async for _ in x:
+            await x
 
 
 @shows("Yield", "YieldFrom")

@@ -76,7 +76,7 @@ def shared_folder(factory: pytest.TempPathFactory) -> Path:
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
-class _watched(c.Context):  # noqa: N801  # it is called
+class _watched(c.Context):
     """A context that must be empty when it goes."""
 
     def __del__(self) -> None:

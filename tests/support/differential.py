@@ -27,7 +27,7 @@ def outcome(f: Callable[..., Any], args: Sequence[Any]) -> Any:
     args = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
     try:
         result = f(*args)
-    except Exception as e:  # whatever Python raises, the staged function must raise too
+    except Exception as e:  # noqa: BLE001  # whatever Python raises, the staged function must raise too
         return type(e), message(e)
     return plain(result), [plain(a) for a in args if isinstance(a, np.ndarray)]
 

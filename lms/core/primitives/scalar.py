@@ -156,8 +156,8 @@ mod = _row("mod", numeric(2, "iuf"), _quiet(np.remainder), domain=(0.5, 2.0))
 quot = _row("quot", numeric(2, "iu"), _quiet(_quot))
 rem = _row("rem", numeric(2, "iuf"), _quiet(np.fmod), domain=(0.5, 2.0))
 neg = _row("neg", numeric(1, "ifc"), _quiet(np.negative))
-pow = _row("pow", numeric(2, "fc"), _quiet(np.power), domain=(0.5, 2.0))  # noqa: A001  # the field's name
-abs = _row("abs", _to_real, _quiet(np.abs), domain=(0.5, 2.0))  # noqa: A001
+pow = _row("pow", numeric(2, "fc"), _quiet(np.power), domain=(0.5, 2.0))
+abs = _row("abs", _to_real, _quiet(np.abs), domain=(0.5, 2.0))
 iabs = _row("iabs", numeric(1, "i"), _quiet(np.abs))
 sign = _row("sign", numeric(1, "if"), _quiet(np.sign), domain=(0.5, 2.0))
 minimum = _row("minimum", numeric(2, "biuf"), _quiet(np.minimum), commutative=True)
