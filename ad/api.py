@@ -172,10 +172,10 @@ def _seed_one(call: Call, signature: Signature, has_aux: bool) -> list[Value]:
         raise StagingTypeError(
             f"grad takes a function whose result is one float; {signature.name} gives {_shown(call.types)}", here(),
             fix="sum it up, or use `lms.vjp`; with `has_aux=True` the float may come with something else")
-    return [_zero(call, t, k) if k else current().const(1.0, first) for k, t in enumerate(floats)]
+    return [_zero(t) if k else current().const(1.0, first) for k, t in enumerate(floats)]
 
 
-def _zero(call: Call, t: Type, position: int) -> Value:
+def _zero(t: Type) -> Value:
     if isinstance(t, Scalar):
         return current().const(0.0, t)
     raise StagingTypeError(f"the second result of a function with `has_aux` holds {t}, whose size is known later", here(),

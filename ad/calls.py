@@ -111,7 +111,7 @@ def _make_pair(s: Sweep, key: PairKey, a: Activity) -> None:
 
 def _results(s: Sweep, a: Activity) -> tuple[list[int], list[int]]:
     results = a.function.body.results
-    active = [k for k in sorted(a.results)]
+    active = sorted(a.results)
     handles = [k for k in active if s.memory.is_memory(results[k])]
     return [k for k in active if k not in handles], handles
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from lms.core import primitives as p
 from lms.core.builder import Builder, building
 from lms.core.effects import Effects, Roots
-from lms.core.ir import Block, Node, Program, Value
+from lms.core.ir import Node, Program, Value
 from lms.core.types import ArrayType, SumType, is_differentiable
 
 from . import calls
@@ -70,7 +70,7 @@ class ReverseMode:
                     _seed(sweep, bar, primal.body.results[k], dy)
                 sweep.backward(frames, bar)
                 dxs = [_found(sweep, bar, primal.body.params[k]) for k in wrt]
-                dxs = _unshared(b, dxs, f.body)
+                dxs = _unshared(b, dxs)
             f.body.results = (*sweep.values(primal.body.results), *dxs)
         sweep.drop_snapshots(f)
         return f.name
@@ -90,7 +90,7 @@ def _found(sweep: Sweep, bar: Cotangents, param: Value) -> Value:
     return bar.take(param) or zero(sweep.builder, sweep.value(param))
 
 
-def _unshared(b: Builder, values: Sequence[Value], body: Block) -> list[Value]:
+def _unshared(b: Builder, values: Sequence[Value]) -> list[Value]:
     """Arrays that nobody else holds: what is an argument, a view or given twice is copied."""
     out: list[Value] = []
     for v in values:

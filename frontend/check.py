@@ -20,7 +20,6 @@ from .diagnostics import Diagnostic
 from .types import (
     NEVER,
     STRING,
-    UNIT,
     AnyType,
     Array,
     DataOf,
@@ -238,13 +237,13 @@ class Checker:
     def name(self, name: str, span: Span, scope: Scope) -> t.Typed | Any:
         """What a name stands for: a typed node for a value, or the module's entry for something defined at the top."""
         if (found := scope.find(name)) is not None:
-            return self.local(found, span, scope)
+            return self.local(found, span)
         entry = self.module.value(name)
         if entry is None:
             raise self.unknown(name, span, [*scope.all_names(), *self.module.known_names()])
         return entry
 
-    def local(self, found: Binding, span: Span, scope: Scope) -> t.Typed:
+    def local(self, found: Binding, span: Span) -> t.Typed:
         if found.make is not None:
             return found.make(span)
         place = t.Local(span, found.type, found.index, found.name)
@@ -342,4 +341,3 @@ def check_literal(type: AnyType, literal: s.Int | s.Float) -> None:
 
 
 BOOL, I64, F64, U8 = SCALARS["bool"], SCALARS["i64"], SCALARS["f64"], SCALARS["u8"]
-UNIT_TYPE = UNIT

@@ -98,7 +98,7 @@ def _call_definition(c: Checker, definition: Definition, e: s.Call, scope: Scope
             _from_result(definition, types, want)
         args.append(None if value is None else c.expression(value, scope, Expect(type, why, p.span)))
     _writable(c, definition, given, scope)
-    sizes = _matched_sizes(definition, declared, args, e)
+    sizes = _matched_sizes(definition, declared, args)
     made = _instance_for(c, definition, types, e, want)
     if scope.context.instance is not None:
         scope.context.instance.calls.add(made)
@@ -204,8 +204,8 @@ def _signature(made: t.Instance) -> FunctionOf:
 # --------------------------------------------------------------------------------------------------- sizes
 
 
-def _matched_sizes(definition: Definition, declared: Sequence[AnyType], args: Sequence[t.Typed | None],
-                   e: s.Call) -> dict[str, Size | None]:
+def _matched_sizes(definition: Definition, declared: Sequence[AnyType],
+                   args: Sequence[t.Typed | None]) -> dict[str, Size | None]:
     """What each dimension of the function is for this call. Two sizes known now that differ are an error."""
     found: dict[str, Size | None] = {g.name: None for g in definition.syntax.generics if not g.is_type}
     holder: dict[str, Span] = {}

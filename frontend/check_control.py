@@ -83,7 +83,7 @@ def var(c: Checker, e: s.Var, scope: Scope, want: Expect | None) -> t.Typed:
     _settle(value.type)
     type = value.type if goal is None else goal
     copies = Copies()
-    value = begun(c, value, e.value, scope, copies)
+    value = begun(value, e.value, scope, copies)
     binding = scope.bind(e.name, type, e.name_span, "var", mut=True)
     binding.copies = copies
     c.types[e] = type
@@ -104,7 +104,7 @@ def assign(c: Checker, e: s.Assign, scope: Scope, want: Expect | None) -> t.Type
         value = combine(c, e.op, current, value, e.span, why)
     else:
         value = c.expression(e.value, scope, None)
-    value = begun(c, _assigned(c, value, why, e), e.value, scope, binding.copies)
+    value = begun(_assigned(c, value, why, e), e.value, scope, binding.copies)
     later = is_later(type)
     context = scope.context
     if later:
@@ -133,7 +133,7 @@ def _assigned(c: Checker, value: t.Typed, why: Expect, e: s.Assign) -> t.Typed:
 def _variable(c: Checker, e: s.Name, scope: Scope) -> tuple[t.Typed, AnyType, Any]:
     found = scope.find(e.name)
     if found is None:
-        entry = c.module.variable(c, e.name)
+        entry = c.module.variable(e.name)
         if entry is not None:
             c.places[e] = entry.span
             return t.Global(e.span, entry.type, entry), entry.type, Binding(e.name, entry.type, 0, entry.span, "var", True)
@@ -383,7 +383,7 @@ def comprehension(c: Checker, e: s.Comprehension, scope: Scope, want: Expect | N
             context.staged.append(("an array", clause.source.span))
             staged += 1
         elif staged:
-            source, item, kind = c.fit(source, Expect(RangeOf(True))) if False else source, Later(I64), "later range"
+            item, kind = Later(I64), "later range"
         made = pattern(c, clause.pattern, item, inner)
         if (missing := refutable(made)) is not None:
             raise Diagnostic("E0310", f"this pattern leaves out `{missing[0]}`", clause.pattern.span)

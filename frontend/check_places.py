@@ -44,7 +44,7 @@ def written(c: Checker, e: s.Expression | None, scope: Scope, span: Span, messag
                      notes=(*where, ("it is made here", made)), fix=fix)
 
 
-def begun(c: Checker, value: t.Typed, source: s.Expression, scope: Scope, copies: Copies) -> t.Typed:
+def begun(value: t.Typed, source: s.Expression, scope: Scope, copies: Copies) -> t.Typed:
     """What a variable is given: a copy, if it is part of an array that is read only and the variable is written to."""
     name = root(source)
     if name is None or not rank(value.type):

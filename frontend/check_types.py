@@ -26,7 +26,7 @@ from .types import (
     show,
 )
 
-NAMES: dict[str, AnyType] = {"string": STRING, "unit": UNIT, **{k: v for k, v in SCALARS.items()}}
+NAMES: dict[str, AnyType] = {"string": STRING, "unit": UNIT, **SCALARS}
 
 
 class TypeReader:

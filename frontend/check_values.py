@@ -203,7 +203,7 @@ def combine(c: Checker, op: str, left: t.Typed, right: t.Typed, span: Span, want
             unify(side, Later(wanted))
     x, y = prune(x), prune(y)
     staged = isinstance(x, Later) or isinstance(y, Later)
-    left, right = _same_element(c, op, left, right, staged)
+    left, right = _same_element(op, left, right, staged)
     x, y = prune(left.type), prune(right.type)
     return t.Operation(span, _result(op, x, y, left, right), op, (left, right), operator(op))
 
@@ -212,7 +212,7 @@ def _numeric(x: AnyType) -> bool:
     return isinstance(x, Meta) or element(x) is not None
 
 
-def _same_element(c: Checker, op: str, left: t.Typed, right: t.Typed, staged: bool) -> tuple[t.Typed, t.Typed]:
+def _same_element(op: str, left: t.Typed, right: t.Typed, staged: bool) -> tuple[t.Typed, t.Typed]:
     """Both operands with elements of one type, and of later where one is. A number beside an array stays a number."""
     x, y = prune(left.type), prune(right.type)
     a, b = (_element_type(v) for v in (x, y))
@@ -313,7 +313,7 @@ def _comparable(x: AnyType) -> bool:
 @checks(s.Index)
 def index(c: Checker, e: s.Index, scope: Scope, want: Expect | None) -> t.Typed:
     if isinstance(e.value, s.Name | s.Field) and (entry := c.module.generic(e.value, scope)) is not None:
-        return c.module.instantiated(c, entry, e, scope, want)  # type: ignore[no-any-return]  # a typed node
+        return c.module.instantiated(c, entry, e, scope)  # type: ignore[no-any-return]  # a typed node
     value = c.expression(e.value, scope)
     have = prune(value.type)
     if rank(have):

@@ -213,7 +213,7 @@ class StagedFunction:
         given = [x if is_later(type) else Known(x) for x, type in zip(args, self.types, strict=True)]
         with current().at(span):
             try:
-                return inward(self(*given), self.result)
+                return inward(self(*given))
             except Diagnostic:
                 raise
             except LmsError as e:
@@ -243,11 +243,11 @@ def outward(x: Any) -> Any:
     return None if isinstance(x, tuple) and not x else x
 
 
-def inward(x: Any, type: AnyType | None) -> Any:
+def inward(x: Any) -> Any:
     """A result of staging as the machine has it."""
     if x is None:
         return ()
-    return tuple(inward(v, None) for v in x) if isinstance(x, tuple) else strong(x)
+    return tuple(inward(v) for v in x) if isinstance(x, tuple) else strong(x)
 
 
 def default_value(e: t.Typed | None) -> Any:
@@ -335,7 +335,7 @@ class Foreign:
 
         with current().at(span):
             try:
-                return give(inward(self.f(*args), None), k)
+                return give(inward(self.f(*args)), k)
             except Diagnostic:
                 raise
             except LmsError as e:

@@ -60,7 +60,6 @@ def _halt(frame: Frame, value: Any) -> State:
     return None, value, None
 
 
-HALT: Frame = (_halt, None)
 BOUNDARIES[_halt] = lambda frame: ("a function of the generated program", frame[2] if len(frame) > 2
                                    else None)  # type: ignore[assignment,return-value]  # some have no place
 

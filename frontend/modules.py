@@ -77,7 +77,6 @@ class Module:
         self.values: dict[str, Any] = {}
         self.data: dict[str, DataDeclaration] = {}
         self.tops: list[Top] = []
-        self.top_of: dict[str, Top] = {}
         self.errors: list[Diagnostic] = []
         self.queue: list[t.Instance] = []
         self.checker = Checker(self)
@@ -255,7 +254,7 @@ class Module:
                 "E0208", f"`{name}` is needed to define itself", top.syntax.span, fix="annotate its type, or make it a function")
         return top.places[name]
 
-    def variable(self, c: Checker, name: str) -> t.Place | None:
+    def variable(self, name: str) -> t.Place | None:
         found = self.values.get(name)
         place = self.place(found, name) if isinstance(found, Top) else None
         return place if place is not None and place.mutable else None
@@ -449,7 +448,7 @@ class Module:
 
         return entry_value(c, entry, e, scope, want)
 
-    def instantiated(self, c: Checker, entry: Definition, e: s.Index, scope: Scope, want: Expect | None) -> t.Typed:
+    def instantiated(self, c: Checker, entry: Definition, e: s.Index, scope: Scope) -> t.Typed:
         from .check_calls import instantiate
 
         return instantiate(c, entry, e, scope)

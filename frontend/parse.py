@@ -313,7 +313,7 @@ def _advice(token: Token, accepted: set[str], tokens: Sequence[Token]) -> str:
         return "an `else` stands behind the `}` of its `if`"
     if token.type == "LBRACE" and "EQUAL" in accepted:
         return "write `=` before the body: `def f(x: f64): f64 = { ... }`"
-    if token.type in ("EQUAL",) and "OPERATOR" in accepted:
+    if token.type == "EQUAL" and "OPERATOR" in accepted:
         return "compare with `==`; an assignment is a statement of its own"
     if token.type == "FATARROW":
         return "a function without a name is written `fn(x) => ...`"

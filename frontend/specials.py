@@ -127,7 +127,7 @@ class Derived:
 
     def enter(self, args: tuple[Any, ...], k: Frame, span: Span) -> State:
         with current().at(span):
-            return give(inward(_explained(span, self.f, *args), None), k)
+            return give(inward(_explained(span, self.f, *args)), k)
 
     def __repr__(self) -> str:
         return f"<function {self.name}>"

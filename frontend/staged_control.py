@@ -189,7 +189,7 @@ def _condition_done(frame: Frame, value: Any) -> State:
 def _body_done(frame: Frame, value: Any) -> State:
     _, k, span, _, r = frame
     carried = r.frame()
-    ends = _after_body(r)
+    ends = _after_body()
     more = [v for v in ends if v not in r.variables]
     if more:  # a function called in the body assigns to them: carry them too
         close_block(current(), r.loop.body)
@@ -204,7 +204,7 @@ def _body_done(frame: Frame, value: Any) -> State:
     return loop(r, k)
 
 
-def _after_body(r: Running) -> dict[Variable, Any]:
+def _after_body() -> dict[Variable, Any]:
     """What the body changed of what was made outside the loop; all is what it was before the body."""
     ends = cells.end()
     return {v: x for v, x in ends.items() if v.depth < len(cells.journals().open) + 1}

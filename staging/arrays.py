@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from typing import Any
 
@@ -304,15 +305,11 @@ def matmul(a: Any, b: Any, /) -> Any:
     a, b = asarray(a), asarray(b)
     if not a.ndim or not b.ndim:
         raise StagingTypeError("matmul: a number is not a matrix", here(), fix="write `a * b`")
-    batch = "abcdefgh"[: builtin_max(a.ndim, b.ndim, 2) - 2]
-    left = batch[len(batch) - builtin_max(a.ndim - 2, 0):] + ("ik" if a.ndim > 1 else "k")
-    right = batch[len(batch) - builtin_max(b.ndim - 2, 0):] + ("kj" if b.ndim > 1 else "k")
+    batch = "abcdefgh"[: builtins.max(a.ndim, b.ndim, 2) - 2]
+    left = batch[len(batch) - builtins.max(a.ndim - 2, 0):] + ("ik" if a.ndim > 1 else "k")
+    right = batch[len(batch) - builtins.max(b.ndim - 2, 0):] + ("kj" if b.ndim > 1 else "k")
     out = batch + ("i" if a.ndim > 1 else "") + ("j" if b.ndim > 1 else "")
     return contract(a, b, (left, right, out), "matmul")
-
-
-def builtin_max(*xs: int) -> int:
-    return sorted(xs)[-1]
 
 
 @stages(np.dot)

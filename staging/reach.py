@@ -127,7 +127,7 @@ def impure(f: Callable[..., Any]) -> tuple[str, str] | None:
             return f"{kind.__name__}.{name}", _IMPURE_MODULES["time"]
     if module in ("_io", "io", "builtins") and owner is not None and isinstance(owner, type(sys)) and name in _IMPURE:
         return name, _IMPURE[name]
-    if name in ("urandom",) and module in ("posix", "nt"):
+    if name == "urandom" and module in ("posix", "nt"):
         return f"os.{name}", _IMPURE_MODULES["random"]
     root = "numpy.random" if module.startswith("numpy.random") else module.lstrip("_")
     if root in _IMPURE_MODULES and not (root == "time" and name in ("sleep", "struct_time")) and name not in ("Random", "UUID"):

@@ -8,7 +8,7 @@ from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import ShapeError, here
 from lms.core.ir import Value
-from lms.core.types import ArrayType, Scalar, Size
+from lms.core.types import ArrayType, Size
 
 
 def array_type(v: Value) -> ArrayType:
@@ -129,7 +129,3 @@ def broadcast_to(v: Value, sizes: Sequence[Value], dims: tuple[Size, ...], what:
 
 def is_array(v: Value) -> bool:
     return isinstance(v.type, ArrayType)
-
-
-def is_scalar(v: Value) -> bool:
-    return isinstance(v.type, Scalar)

@@ -336,12 +336,8 @@ def diag(x: Any, k: int = 0) -> Any:
     n = x.shape[0] + abs(k)
     out = zeros_in(x, (n, n))
     i = iota(x.shape[0])
-    out[el.add(i, builtin_max(-k)), el.add(i, builtin_max(k))] = x
+    out[el.add(i, max(-k, 0)), el.add(i, max(k, 0))] = x
     return out
-
-
-def builtin_max(k: int) -> int:
-    return k if k > 0 else 0
 
 
 def zeros_in(x: Rep, shape: Any) -> Rep:

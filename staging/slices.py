@@ -119,7 +119,7 @@ def _clamped(k: _Int, n: _Int) -> _Int:
         return _min(k, n) if k > 0 else 0 if k == 0 else _max(_add(n, k), 0)
     if k is n:
         return n
-    return _from_end(k, n, _max(_add(k, n), 0), _min(k, n))
+    return _from_end(k, _max(_add(k, n), 0), _min(k, n))
 
 
 def _backward(start: _Int | None, stop: _Int | None, step: int, n: _Int) -> tuple[_Int, _Int]:
@@ -134,10 +134,10 @@ def _clamped_back(k: _Int, n: _Int, end: _Int) -> _Int:
     """A bound as a position from -1 to n - 1."""
     if isinstance(k, int):
         return _min(k, end) if k >= 0 else _max(_add(n, k), -1)
-    return _from_end(k, n, _max(_add(k, n), -1), _min(k, end))
+    return _from_end(k, _max(_add(k, n), -1), _min(k, end))
 
 
-def _from_end(k: Value, n: _Int, counted: _Int, plain: _Int) -> _Int:
+def _from_end(k: Value, counted: _Int, plain: _Int) -> _Int:
     """A bound that is known later counts from the end if it is negative."""
     b = current()
     return b.emit1(p.scalar.select, b.emit1(p.scalar.lt, k, b.const(0)), value(counted), value(plain))

@@ -49,7 +49,7 @@ class Matches:
         return [assign(name, _placed(s.subject, call("Match", s.subject)), s.subject), *chain]
 
     def _case(self, name: str, case: ast.match_case, otherwise: list[ast.stmt]) -> ast.stmt:
-        captures = [n for n in _captures(case.pattern)]
+        captures = list(_captures(case.pattern))
         test: ast.expr = _method(name, "case", self.pattern(case.pattern), ast.Constant(case.guard is not None))
         if case.guard is not None:
             got = [ast.NamedExpr(ast.Name(c, ast.Store()), _method(name, "get", ast.Constant(c))) for c in captures]

@@ -15,7 +15,6 @@ from lms.core.types import Scalar, Type, i64
 ATOM, UNARY, TIMES, PLUS, SHIFT, COMPARE, EQUAL, AND, OR, TERNARY = 100, 90, 80, 70, 60, 50, 45, 20, 15, 5
 FULL = (-(2**63), 2**63 - 1)
 SIZES = (0, 2**62)  # between which the size of an array lies
-RECORDS: Roots = frozenset(["the fields of records"])
 
 
 @dataclass(frozen=True, slots=True)

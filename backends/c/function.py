@@ -415,8 +415,7 @@ class FunctionWriter:
     def _param(self, k: int, v: Value, name: str) -> str:
         if isinstance(v.type, ArrayType):
             const = self.signature.is_const(k)
-            text = self.typed(v.type, f"restrict {name}" if self.signature.restrict else name, const)
-            return text
+            return self.typed(v.type, f"restrict {name}" if self.signature.restrict else name, const)
         return self.typed(v.type, name)
 
     def place_of(self, v: Value) -> str:

@@ -157,7 +157,7 @@ def main_program(module: Module, face: Interface) -> str:
     body += [f"    free({r.name});" for r in face.results if r.way is Way.BUFFER]
     body += ["    lms_finish(&lms);"] if face.context else []
     text = "\n".join([*body, "    return 0;", "}"])
-    readers = [part for part in _READER.strip().split("\n\n")]
+    readers = _READER.strip().split("\n\n")
     arrays = _ARRAYS if "lms_read_array" in text else ""
     if not arrays:
         used = [name for name in _READS.values() if f"{name}(" in text]

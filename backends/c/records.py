@@ -13,7 +13,7 @@ from .names import KEYWORDS, spelled
 from .signature import Module
 
 
-def fields(module: Module, t: SumType, tag: int) -> list[str]:
+def fields(t: SumType, tag: int) -> list[str]:
     """The names of the fields of an alternative."""
     taken = set[str]()
     out = []
@@ -37,7 +37,7 @@ def _construct(w: FunctionWriter, node: Node) -> None:
     w.write(f"{type_} *{name} = lms_node_new(lms, {w.place(node.span)}, sizeof({type_}), {module.kinds[t.name, tag]}, {tag});")
     w.write(f"if ({name} == NULL) return lms->status;")
     case = module.constructors[t.name, tag]
-    for k, (x, (_, f), field) in enumerate(zip(parts, t.constructors[tag].fields, fields(module, t, tag), strict=True)):
+    for k, (x, (_, f), field) in enumerate(zip(parts, t.constructors[tag].fields, fields(t, tag), strict=True)):
         place = f"{name}->as.{case}.{field}"
         if managed(f) and k not in w.ownership.moved.get(node, ()):
             owner = x.owner if isinstance(x, Array) else x.text
@@ -69,7 +69,7 @@ def _project(w: FunctionWriter, node: Node) -> None:
     x, t, v = w.one(node.operands[0]), node.operands[0].type, node.result
     assert isinstance(t, SumType)
     tag, k = node.attrs["tag"], node.attrs["field"]
-    place = f"{x.at(100)}->as.{w.module.constructors[t.name, tag]}.{fields(w.module, t, tag)[k]}"
+    place = f"{x.at(100)}->as.{w.module.constructors[t.name, tag]}.{fields(t, tag)[k]}"
     if not isinstance(v.type, ArrayType):
         w.offer(node, join(place, [x]))
         return
@@ -118,7 +118,7 @@ def _shown(c: Constructor) -> str:
 
 def _struct(module: Module, t: SumType, tag: int, case: str) -> list[str]:
     lines = ["        struct {"]
-    for field, (_, f) in zip(fields(module, t, tag), t.constructors[tag].fields, strict=True):
+    for field, (_, f) in zip(fields(t, tag), t.constructors[tag].fields, strict=True):
         if isinstance(f, ArrayType):
             element = module.c_type(f.dtype)
             strides = f" int64_t strides[{max(f.rank, 1)}];" if f.layout == "S" else ""
@@ -136,7 +136,7 @@ def children(module: Module) -> str:
     for (name, tag), kind in module.kinds.items():
         t = module.sums[name]
         drops = []
-        for field, (_, f) in zip(fields(module, t, tag), t.constructors[tag].fields, strict=True):
+        for field, (_, f) in zip(fields(t, tag), t.constructors[tag].fields, strict=True):
             place = f"node->as.{module.constructors[name, tag]}.{field}"
             if isinstance(f, ArrayType):
                 drops.append(f"        lms_release(lms, {place}.owner);")

@@ -82,7 +82,7 @@ def _check(w: FunctionWriter, node: Node) -> None:
     types = [v.type for v in node.operands[1:]]
     ok, *parts = w.take(node.operands)
     text, arguments = formatted(node.attrs["message"], parts, types, node)
-    failed = _failed(w, node, ok)
+    failed = _failed(node, ok)
     if failed == "false":
         return
     tail = "".join(f", {a}" for a in arguments)
@@ -93,7 +93,7 @@ def _check(w: FunctionWriter, node: Node) -> None:
 _FLIP = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
-def _failed(w: FunctionWriter, node: Node, ok: Expr) -> str:
+def _failed(node: Node, ok: Expr) -> str:
     """The condition under which a check fails."""
     if ok.text in ("true", "false"):
         return "false" if ok.text == "true" else "true"

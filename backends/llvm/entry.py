@@ -275,7 +275,7 @@ class _Entry:
     def result(self, k: int, t: Type) -> str:
         at = self.value(f"getelementptr inbounds i64, ptr %results, i64 {self.result_slots[k]}")
         if isinstance(t, ArrayType):
-            return self.array_result(k, t, at)
+            return self.array_result(t, at)
         assert isinstance(t, Scalar)
         if t.name == "f64":
             return self.value(f"call ptr @PyFloat_FromDouble(double {self.load('double', at, 0)})")
@@ -289,7 +289,7 @@ class _Entry:
             self.line(f"store i32 {imaginary}, ptr {packed}")
         return self.value(f"call ptr @lms_numpy_scalar(ptr {at}, ptr {self.outside(f'lms_dtype_{t.dtype.name}')}, ptr null)")
 
-    def array_result(self, k: int, t: ArrayType, at: str) -> str:
+    def array_result(self, t: ArrayType, at: str) -> str:
         assert isinstance(t.dtype, Scalar)
         done, cases = self.label(), []
         data = self.load("i64", at, 8)

@@ -64,7 +64,7 @@ def caller(module: Module, code: jit.Code, sites: Sites) -> Callable[[Sequence[A
         values = read(module.results, ctypes.addressof(results))
         for k, (t, slot) in enumerate(zip(module.results, result_slots, strict=False)):
             if isinstance(t, ArrayType):
-                values[k] = _same(module, args, values[k], t, results[slot + 1])
+                values[k] = _same(module, args, values[k], results[slot + 1])
                 if results[slot]:
                     free(results[slot])
         sites.done(at)
@@ -80,7 +80,7 @@ def _words(n: int) -> ctypes.Array[ctypes.c_uint64]:
     return (ctypes.c_uint64 * max(n, 1))()
 
 
-def _same(module: Module, args: Sequence[Any], value: Any, t: ArrayType, data: int) -> Any:
+def _same(module: Module, args: Sequence[Any], value: Any, data: int) -> Any:
     """The argument itself, where a result is an argument that is written to."""
     for m in module.mut:
         a = args[m]

@@ -172,7 +172,7 @@ class _Planner:
             if produces(node):
                 arrays = [v for v in node.operands if isinstance(v.type, ArrayType)]
                 cost = _COSTLY.get(node.op.name, 0 if node.op is p.array.broadcast or renames(node) else 1)
-                if node.op in REDUCTIONS or node.op in (p.array.contract,):
+                if node.op in REDUCTIONS or node.op is p.array.contract:
                     cost = 1000
                 self.cost[node.result] = cost + sum(self.cost.get(v, 1) for v in arrays)
                 never_written = node.result not in self.written

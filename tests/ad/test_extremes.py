@@ -10,7 +10,6 @@ from scipy import special
 import lms
 
 INF, NAN, BIG, TINY = math.inf, math.nan, 1e308, 1e-308
-HALF = math.sqrt(0.5)
 
 
 def here(f):

@@ -81,8 +81,7 @@ def _py_call(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
 
 
 def _py_call_eager(*values: Any, function: Any, types: Any) -> Any:
-    out = function(*values)
-    return out
+    return function(*values)
 
 
 if_ = row(Primitive("if", _given, effect=CONTROL, lowered=True))
