@@ -114,7 +114,7 @@ def test_memory_that_is_written() -> None:
     both = [lms.grad(running)(x + by, out.copy()) for by in (np.array([1e-5, 0.0]), np.array([-1e-5, 0.0]))]
     np.testing.assert_allclose(along[0], (both[0] - both[1]) / 2e-5, rtol=1e-8)
     left = out.copy()
-    assert lms.grad(lms.stage(running))(x, left) is not None
+    lms.grad(lms.stage(running))(x, left)
     np.testing.assert_allclose(left, np.sin(0.3) * np.array([1.0, np.sin(0.4)]) * out)
 
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("pygls")
-
 TEXT = """\
 /// The square of a number.
 def square(x: Rep[f64]): Rep[f64] = x * x

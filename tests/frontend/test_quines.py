@@ -13,8 +13,9 @@ FILES = [*sorted((HERE / "quines").glob("*.lms")), *sorted((HERE.parents[1] / "e
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_file_gives_what_it_says(path: Path) -> None:
-    wrong = quines.check(path.read_text(encoding="utf-8"), str(path), execute)
-    assert not wrong, "\n".join(map(str, wrong))
+    ran = quines.run(path.read_text(encoding="utf-8"), str(path), execute)
+    assert not [str(r) for r in ran if not r.ok]
+    assert any(r.expected for r in ran) or path.stem == "backprop", "it says nothing"  # gradients.lms imports backprop.lms
 
 
 def test_a_wrong_line_is_found_and_mended() -> None:

@@ -63,13 +63,11 @@ def test_the_pipeline_keeps_the_meaning(seeds: range) -> None:
             same(outcome(prog, args), outcome(new, args))
 
 
-@pytest.mark.parametrize("step", [Fold(), Cse(), Dce()], ids=lambda step: step.name)
+@pytest.mark.parametrize("step", [Cse(), Dce()], ids=lambda step: step.name)
 def test_a_pass_finds_all_it_looks_for_at_once(step: Pass) -> None:
     for seed in range(20):
         prog = step.run(Generator(seed).program())
-        size = len(str(prog))
-        if step.name != "fold":
-            assert len(str(step.run(clone(prog)))) == size
+        assert len(str(step.run(clone(prog)))) == len(str(prog))
 
 
 @pytest.mark.parametrize("seeds", [FEW, pytest.param(MANY, marks=pytest.mark.fuzz)], ids=["few", "many"])
