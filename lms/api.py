@@ -45,7 +45,11 @@ _unstaged: ContextVar[bool] = ContextVar("lms_unstaged", default=False)
 
 @contextmanager
 def unstaged() -> Iterator[None]:
-    """Inside, staged functions run as plain Python, under the debugger."""
+    """Inside, staged functions run as plain Python, under the debugger.
+
+        with lms.unstaged():
+            lms.stage(lambda x: x * x)(3.0)     # 9.0
+    """
     token = _unstaged.set(True)
     try:
         with suspended():
@@ -63,6 +67,10 @@ class Staged(NativeCallable, Generic[P, R]):
     """A function that is staged: called, it specialises itself for its arguments, compiles, remembers, and runs.
 
     Inside another staged function a call of it becomes a call in the program. `unstaged` is the plain function.
+
+        square: lms.Staged = lms.stage(lambda x: x * x)
+        square(3.0), square.unstaged(3)         # (9.0, 9)
+        print(square.specialize(3.0).ir)        # the program
     """
 
     __lms_staged__ = True
@@ -271,6 +279,11 @@ def stage(function: Callable[..., Any] | None = None, /, *, backend: str = "llvm
         @lms.stage
         def power(b: Rep[f64], n: int) -> Rep[f64]:
             return 1.0 if n == 0 else b * power(b, n - 1)
+
+        power(2.0, 5)       # 32.0
+
+    Raises `StagingError` for what cannot be staged, when the function is called.
+    Source: Rompf and Odersky, Lightweight Modular Staging (GPCE 2010).
     """
     if backend not in ("llvm", "c", "interpret", "python"):
         raise StagingError(f"there is no back end {backend!r}", here(), fix='"llvm", "c", "interpret" or "python"')
@@ -285,6 +298,8 @@ def check_pure(f: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     """Stage a call twice and compare the programs. Raises `StagingError` if something that ran now changed between the two.
 
     Under `LMS_DEBUG=1` every specialisation is checked so.
+
+        lms.check_pure(lambda x: x * x, 3.0)
     """
     s = f if isinstance(f, Staged) else staged(f)
     with suspended():

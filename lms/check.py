@@ -32,6 +32,8 @@ def check_grads(f: Callable[..., Any], args: Sequence[Any], order: int = 2, mode
     The error names the arguments whose gradient is off, and the rule of yours that is, with the line of its call.
 
         lms.check_grads(lambda x: x**3, (2.0,))
+
+    Source: Squire and Trapp, Using complex variables to estimate derivatives of real functions (SIAM Review 40, 1998).
     """
     _Check(f, args, tuple(modes), tolerance, eps, np.random.default_rng(seed)).run()
     if order > 1:

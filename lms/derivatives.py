@@ -82,6 +82,8 @@ def grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, ha
     Raises `TypeError` for an argument without floats, `StagingError` for a plan that cannot work.
 
         lms.grad(lambda x: x * x)(3.0)      # 6.0
+
+    Source: Wang et al., Demystifying Differentiable Programming (ICFP 2019).
     """
     settings = {"argnums": argnums, "has_aux": has_aux, "checkpoint": checkpoint}
     return _derived(grad, ad.grad, f, settings)  # type: ignore[no-any-return]  # a callable
@@ -89,7 +91,10 @@ def grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, ha
 
 def value_and_grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0,
                    has_aux: bool = False, checkpoint: str | None = None) -> Staged[..., Any]:
-    """As `grad`, but gives the value too: (value, gradient), or ((value, something else), gradient)."""
+    """As `grad`, but gives the value too: (value, gradient), or ((value, something else), gradient) with `has_aux`.
+
+        lms.value_and_grad(lambda x: x * x)(3.0)        # (9.0, 6.0)
+    """
     settings = {"argnums": argnums, "has_aux": has_aux, "checkpoint": checkpoint}
     return _derived(value_and_grad, ad.value_and_grad, f, settings)  # type: ignore[no-any-return]  # a callable
 
@@ -99,8 +104,8 @@ def checkpoint(f: Callable[..., Any]) -> Staged[..., Any]:
 
     What it prints, it prints once. Raises `StagingError` where it calls Python, or changes an array it knows by two names.
 
-        layer = lms.checkpoint(lambda x: np.tanh(x))
-        lms.grad(lambda x: np.sum(layer(layer(x))))(np.ones(3))
+        layer = lms.checkpoint(lambda x: x * x)
+        lms.grad(lambda x: np.sum(layer(layer(x))))(np.ones(3))     # [4.0, 4.0, 4.0]
 
     Source: Chen et al., Training deep nets with sublinear memory cost, 2016.
     """
@@ -116,6 +121,8 @@ def kept(s: Staged[..., Any], key: Any, make: Callable[[], Staged[..., Any]]) ->
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """What `f` gives at `primals`, and its derivative in the direction `tangents`: one for each, None beside what is no float.
 
+    A tangent has the shape and type of its primal. Raises `TypeError` for another number of them.
+
         lms.jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 0.0))     # (6.0, 3.0)
     """
     if staging():
@@ -130,6 +137,8 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     One argument gives what is like it; several, a tuple, with None for what is no float.
 
         lms.hvp(lambda x: x**3, (2.0,), (1.0,))     # 12.0
+
+    Source: Pearlmutter, Fast exact multiplication by the Hessian (Neural Computation 6, 1994).
     """
     if staging():
         return ad.hvp(f, primals, tangents)
@@ -153,10 +162,11 @@ def _forward(s: Staged[..., Any], primals: tuple[Any, ...], of: Callable[..., An
 def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """What `f` gives, and its pullback: from a cotangent of that to the cotangents of the arguments, a tuple of them.
 
-    The pullback may be called any number of times, from any thread; it works on the arrays as they are now.
+    A cotangent has the shape and type of the result. The pullback may be called any number of times, from any thread; it works on
+    the arrays as they are now.
 
-        y, pull = lms.vjp(lambda x: x * x, 3.0)     # 9.0
-        pull(1.0)                                   # (6.0,)
+        y, pull = lms.vjp(lambda x: x * x, 3.0)
+        pull(1.0)       # (6.0,)
     """
     if staging():
         return ad.vjp(f, *primals)
@@ -191,12 +201,18 @@ def derivative(f: Callable[..., Any], mode: str = "reverse") -> Callable[[Callab
     What is yielded is the function's result, what comes back its cotangent; the rule returns a cotangent for every argument
     that is staged, None for "no gradient". With `mode="forward"` the rule is an ordinary function
     `(primals, tangents) -> (result, tangent)`. Where only one of the two is given, the other mode is derived from it.
-    Raises `StagingError` for another form.
+    Raises `StagingError` for another form, `TypeError` for a function that is not staged.
+
+        @lms.stage
+        def clip(x):
+            return np.clip(x, 0.0, 1.0)
 
         @lms.derivative(clip)
         def _clip(x):
             dz = yield clip(x)
             return dz
+
+        lms.grad(clip)(2.0)     # 1.0
     """
     if not isinstance(f, Staged):
         raise StagingTypeError(f"{f!r} is not a staged function, so it has no derivative of its own", here(),
@@ -230,6 +246,8 @@ def jacobian(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0
 
 def hessian(f: Callable[..., Any], argnums: int | str = 0) -> Staged[..., Any]:
     """The second derivatives of a function with a float result by the elements of one argument: of shape `(n, n)` for `(n,)`.
+
+    Raises `TypeError` for an argument without floats.
 
         lms.hessian(lambda x: x[0] * x[1])(np.array([1.0, 2.0]))        # [[0, 1], [1, 0]]
     """

@@ -19,8 +19,8 @@ def load(path: str | os.PathLike[str], *, backend: str = "llvm", fastmath: bool 
 
     Raises `lms.frontend.diagnostics.SourceErrors`, which shows every mistake in the file, and `OSError`.
 
-        model = lms.load("model.lms")
-        model.power5(2.0), lms.grad(model.power5)(2.0)
+        model = lms.load("model.lms")       # export def power5(b: Rep[f64]): Rep[f64] = b ** 5
+        model.power5(2.0), lms.grad(model.power5)(2.0)      # (32.0, 80.0)
     """
     from . import files
 
@@ -46,6 +46,11 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def install_import_hook() -> None:
-    """From here on `import model` finds `model.lms` on Python's path, behind `model.py`."""
+    """From here on `import model` finds `model.lms` on Python's path, behind `model.py`.
+
+        lms.install_import_hook()
+        import model
+        model.power5(2.0)       # 32.0
+    """
     if not any(isinstance(f, _Finder) for f in sys.meta_path):
         sys.meta_path.append(_Finder())

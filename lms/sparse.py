@@ -36,7 +36,7 @@ def sparse_jacobian(f: Callable[..., Any], argnums: Argnums = 0, pattern: Any = 
 
         lms.sparse_jacobian(lambda x: x[1:] - x[:-1])(np.ones(1000))      # 1998 entries, by one sweep
 
-    Curtis, Powell and Reid (1974); Gebremedhin, Manne and Pothen (SIAM Review 47, 2005).
+    Source: Curtis, Powell and Reid (1974); Gebremedhin, Manne and Pothen (SIAM Review 47, 2005).
     """
     return SparseDerivative(as_staged(f), tuple(ad.numbers(argnums)), pattern, symmetric=False)
 
@@ -47,6 +47,8 @@ def sparse_hessian(f: Callable[..., Any], argnums: Argnums = 0, pattern: Any = N
     The colouring is symmetric: of every pair of mirrored entries one is read.
 
         lms.sparse_hessian(lambda x: np.sum(x[1:] * x[:-1]))(np.ones(1000))     # off the diagonal
+
+    Source: Gebremedhin, Manne and Pothen (SIAM Review 47, 2005), section 4: star colouring.
     """
     numbers = tuple(ad.numbers(argnums))
     return SparseDerivative(as_staged(grad(f, numbers)), numbers, pattern, symmetric=True)
@@ -256,8 +258,9 @@ def block_jacobian(residual: Callable[..., Any]) -> Callable[[Sequence[np.ndarra
     rows that the residuals use, one after another (None for 0, 1, 2, ...). The rows of the result are the residuals' elements,
     its columns those of the arrays, end to end. Each block is one Jacobian of the residual.
 
-        reprojection = lms.block_jacobian(residual)
-        reprojection((cameras, points, weights), (camera_of, point_of, None))
+        stretch = lms.block_jacobian(lambda a, b: (a - b) ** 2)     # of springs between neighbours
+        x = np.array([1.0, 2.0, 4.0])
+        stretch((x, x), (np.array([0, 1]), np.array([1, 2]))).shape     # (2, 6)
     """
     s = as_staged(residual)
 

@@ -38,7 +38,11 @@ class Options:
 
 
 class Specialization:
-    """One function for one set of static arguments and argument types: every stage of its making can be looked at."""
+    """One function for one set of static arguments and argument types: every stage of its making can be looked at.
+
+        s: lms.Specialization = lms.stage(lambda x: x * x).specialize(3.0)
+        print(s.ir, s.llvm)
+    """
 
     def __init__(self, traced: Traced, options: Options) -> None:
         self.traced, self.options = traced, options

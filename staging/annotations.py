@@ -75,13 +75,32 @@ def _parse_size(text: str) -> Size:
 
 
 def dims(names: str) -> Any:
-    """Dimensions by name: `n, m = lms.dims("n m")`, or one: `n = lms.dims("n")`."""
+    """Dimensions by name: several, or the one that is asked for. With `+`, `-` and `*` they make others.
+
+        n, m = lms.dims("n m")
+
+        @lms.stage
+        def joined(x: Rep[Array[f64, n]], y: Rep[Array[f64, m]]) -> Rep[Array[f64, n + m]]:
+            return np.concatenate([x, y])
+
+        joined(np.ones(1), np.zeros(2))     # [1.0, 0.0, 0.0]
+    """
     found = tuple(symbol(name) for name in names.replace(",", " ").split())
     return found[0] if len(found) == 1 else found
 
 
 class Array:
-    """`Array[f64, n, 3]`: the type of an array, its element type and its dimensions, in annotations."""
+    """`Array[f64, n, 3]`: the type of an array, its element type and its dimensions, in annotations.
+
+    A dimension is an int, a name (`"n"`, or one of `lms.dims`), or a sum of such. Equal names are equal sizes: a call with others
+    raises `lms.core.errors.ShapeError`, which is a `ValueError`.
+
+        @lms.stage
+        def dot(x: Rep[Array[f64, "n"]], y: Rep[Array[f64, "n"]]) -> Rep[f64]:
+            return x @ y
+
+        dot(np.ones(3), np.ones(3))     # 3.0
+    """
 
     def __class_getitem__(cls, item: Any) -> ArrayType:
         dtype, *rest = item if isinstance(item, tuple) else (item,)
@@ -89,7 +108,15 @@ class Array:
 
 
 class Mut:
-    """`Mut[Array[f64, n]]`: an array argument that the function writes to."""
+    """`Mut[Array[f64, n]]`: an array argument that the function writes to.
+
+        @lms.stage
+        def double(x: Mut[Array[f64, "n"]]):
+            x *= 2.0
+            return x
+
+        double(np.ones(2))      # [2.0, 2.0]
+    """
 
     def __class_getitem__(cls, item: Any) -> Annotation:
         inner = staged_annotation(item)
@@ -97,7 +124,14 @@ class Mut:
 
 
 class Static:
-    """`Static[T]`: an argument known now; the function is specialised for each of its values."""
+    """`Static[T]`: an argument known now; the function is specialised for each of its values.
+
+        @lms.stage
+        def scale(x: Rep[f64], by: Static[float]) -> Rep[f64]:
+            return x * by
+
+        scale(3.0, 2.0)     # 6.0
+    """
 
     def __class_getitem__(cls, item: Any) -> Annotation:
         return Annotation("static", item)

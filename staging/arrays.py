@@ -182,7 +182,10 @@ def _safe_sqrt(x: Any) -> Any:
 
 @stages(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """The length of a vector, or of all elements. Where it is zero its derivative is taken as zero."""
+    """The length of a vector, or of all elements. Where it is zero its derivative is taken as zero.
+
+        lms.norm(np.array([3.0, 4.0]))      # 5.0
+    """
     of_matrix = isinstance(axis, tuple) or (axis is None and asarray(x).ndim > 1)
     if of_matrix and ord not in (None, "fro"):
         return _matrix_norm(asarray(x), ord, axis, keepdims)

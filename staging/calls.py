@@ -422,7 +422,7 @@ def py_call(f: Callable[..., Any], result_type: Any, *args: Any) -> Any:
 
     It takes the GIL. Outside staged code it is a plain call. Arrays in `result_type` have sizes known now: `Array[f64, 3]`.
 
-        y = lms.py_call(math.gamma, f64, x)
+        lms.stage(lambda x: lms.py_call(math.gamma, f64, x))(5.0)       # 24.0
     """
     from lms.core.builder import staging
 
@@ -445,5 +445,8 @@ def _result_type(t: Any) -> Type:
 
 
 def print_now(*values: Any, sep: str = " ", end: str = "\n") -> None:
-    """Print while staging: staged values show their types. (`print` in staged code happens later.)"""
+    """Print while staging: staged values show their types. (`print` in staged code happens later.)
+
+        lms.print_now("staged for", math.pi)
+    """
     print(*values, sep=sep, end=end)

@@ -360,7 +360,7 @@ def raise_later(error: Any) -> Dead:
 def cond(test: Any, then: Callable[..., Any], orelse: Callable[..., Any], *args: Any) -> Any:
     """`then(*args)` if `test`, else `orelse(*args)`; needs no source. Both give values of one structure and types.
 
-        lms.cond(x > 0, lambda x: x, lambda x: -x, x)
+        lms.stage(lambda x: lms.cond(x > 0, lambda x: x, lambda x: -x, x))(-3.0)        # 3.0
     """
     choice = Choice(here() or _NOWHERE, test)
     x = choice.side(then(*args)) if choice.then() else None

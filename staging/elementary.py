@@ -309,7 +309,10 @@ def _stop_gradient(x: Any) -> Any:
 
 @stages(_stop_gradient)
 def stop_gradient(x: Any, /) -> Any:
-    """`x`, taken for a constant by `grad`."""
+    """`x`, taken for a constant by `grad`.
+
+        lms.grad(lambda x: x * lms.stop_gradient(x))(3.0)       # 3.0
+    """
     return e.apply(_s.stop_gradient, x, kinds="biufc")
 
 
@@ -356,7 +359,10 @@ def softplus(x: Any, /) -> Any:
 
 @stages(special.expit)
 def sigmoid(x: Any, /) -> Any:
-    """`1 / (1 + exp(-x))`, without overflow."""
+    """`1 / (1 + exp(-x))`, without overflow.
+
+        lms.sigmoid(0.0)        # 0.5
+    """
     up = greater_equal(x, 0.0)
     small = exp(where(up, negative(x), x))
     return divide(where(up, 1.0, small), add(1.0, small))
@@ -364,7 +370,10 @@ def sigmoid(x: Any, /) -> Any:
 
 @stages(lambda x: np.maximum(x, 0.0))
 def relu(x: Any, /) -> Any:
-    """`x` where it is positive, else 0. At 0 its derivative is 0."""
+    """`x` where it is positive, else 0. At 0 its derivative is 0.
+
+        lms.relu(np.array([-1.0, 2.0]))     # [0.0, 2.0]
+    """
     return where(less_equal(x, 0.0), 0.0, x)
 
 

@@ -61,7 +61,7 @@ class Explanation:
 def explain(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
     """Line by line, what of `f(*args, **kwargs)` ran now, while staging, and what was left for later.
 
-        print(lms.explain(power, 2.0, 5))
+        print(lms.explain(lambda x, n: x**n, 2.0, 5))
 
     A line that is marked `later` is followed by the operations it became; one that is marked `now` left no trace.
     """

@@ -202,15 +202,31 @@ class Unrolled:
 
 
 def unroll(xs: Any) -> Any:
-    """Go through `xs` now, in a staged function, however many times that repeats the loop's body in the program."""
+    """Go through `xs` now, in a staged function, however many times that repeats the loop's body in the program.
+
+        @lms.stage
+        def cubes(x: Rep[f64]) -> Rep[f64]:
+            total = 0.0
+            for k in lms.unroll(range(4)):
+                total += k * x**3
+            return total
+
+        cubes(2.0)      # 48.0
+    """
     return Unrolled(xs)
 
 
 def lms_range(*args: Any, checkpoint: str | None = None) -> Any:
     """`range` as a loop of the next stage, also where its bounds are known now.
 
-        for i in lms.range(1000000):
-            s += x[i]
+        @lms.stage
+        def total(x: Rep[f64]) -> Rep[f64]:
+            s = 0.0
+            for i in lms.range(1000000):
+                s += x
+            return s
+
+        total(1.0)      # 1000000.0
 
     With `checkpoint="sqrt"` or `checkpoint="revolve(20)"` the gradient of the loop keeps snapshots of what it carries, and runs
     parts of the loop again, instead of keeping something of every iteration. Raises `StagingError` for another plan.

@@ -2,6 +2,8 @@
 
 Matrices stand in the last two axes, and axes before those are stacks, as in NumPy. Elements are `f32` or `f64`; ints become
 `f64`. What has no answer raises `np.linalg.LinAlgError` when the program runs.
+
+    lms.linalg.solve(np.array([[2.0, 0.0], [0.0, 4.0]]), np.ones(2))        # [0.5, 0.25]
 """
 
 from __future__ import annotations

@@ -421,7 +421,7 @@ class While(Loop):
 def while_loop(test: Callable[..., Any], body: Callable[..., Any], init: Any, checkpoint: str | None = None) -> Any:
     """`while test(x): x = body(x)`, from `x = init`; needs no source. `checkpoint` is as for `lms.range`.
 
-        lms.while_loop(lambda x: x < 100, lambda x: x * x, 3.0)
+        lms.while_loop(lambda x: x < 100, lambda x: x * x, 3.0)     # 6561.0
     """
     frame: dict[str, Any] = {STATE: init}
     loop = While(_site(), frame)
@@ -438,7 +438,7 @@ def while_loop(test: Callable[..., Any], body: Callable[..., Any], init: Any, ch
 def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any, checkpoint: str | None = None) -> Any:
     """`for i in range(lower, upper): x = body(i, x)`, from `x = init`; needs no source. `checkpoint` is as for `lms.range`.
 
-        lms.fori_loop(0, n, lambda i, total: total + a[i], 0.0)
+        lms.fori_loop(0, 4, lambda i, total: total + i, 0)      # 6
     """
     frame: dict[str, Any] = {STATE: init}
     plans = plan(checkpoint)

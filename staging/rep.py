@@ -28,6 +28,12 @@ class Rep:
     `Rep[T]` in an annotation says that a parameter or result is staged. Operators, `abs`, indexing, NumPy's functions and
     the array methods stage themselves; a Python literal takes the type of the other operand. Float division follows IEEE
     (`1.0 / 0.0` is `inf`, as in NumPy); integer division by zero raises `ZeroDivisionError` when the program runs.
+
+        @lms.stage
+        def f(x: Rep[f64], n: Rep[i64]) -> Rep[f64]:
+            return x**2 + n
+
+        f(3.0, 1)       # 10.0
     """
 
     __slots__ = ("value",)
