@@ -19,6 +19,7 @@ from lms.core.types import ArrayType, element, f64, fresh_symbol, is_differentia
 from lms.staging import arrays, shapes
 from lms.staging import elementary as el
 from lms.staging.arguments import Signature
+from lms.staging.control import cond
 from lms.staging.creation import asarray
 from lms.staging.elementwise import cast, check
 from lms.staging.functions import Call
@@ -194,8 +195,11 @@ def _own(x: Rep) -> Rep:
 
 
 def _norm(x: Rep) -> Any:
-    """The largest magnitude; NaN if there is one."""
-    return arrays.max(el.abs(x)) if x.ndim else el.abs(x)
+    """The largest magnitude; NaN if there is one, and 0 for no elements."""
+    if not x.ndim:
+        return el.abs(x)
+    some = el.greater(x.size, 0)
+    return cond(some, lambda: arrays.max(el.abs(x)), lambda: Rep(current().const(0.0, element(x.type))))
 
 
 def _iterate(equation: Equation, move: Callable[[Rep], tuple[Rep, Rep]], x0: Rep, tolerance: float | None, most: int) -> Rep:
