@@ -18,6 +18,7 @@ from lms.core.builder import current
 from lms.core.errors import ShapeError, Span, StagingError, StagingTypeError, here, is_ours
 from lms.core.ir import Function, Value, free_values
 from lms.core.types import ArrayType, Scalar, SumType, Type, is_differentiable
+from lms.staging import elementary as el
 from lms.staging import functions, results, shapes, trees
 from lms.staging.arguments import Later, Signature, definition
 from lms.staging.derivatives import columns
@@ -30,6 +31,7 @@ from .calls import keep_frame, read_frame
 from .continuations import Rule, Steps, resume, start
 from .cotangents import zero
 from .residuals import Crossing
+from .rules.complex import complex_, is_complex
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def _stage(made: Call, signature: Signature, rule: Rule, known: dict[Any, tuple[
             known[key] = first.name, second.name
             # the rule reads its arguments later, when the caller may have written to them
             steady = [b.emit1(p.array.copy, v) if isinstance(v.type, ArrayType) else v for v in first.body.params]
-            arguments, keywords = signature.arguments(made.bound, list(map(Rep, steady)))
+            arguments, keywords = signature.arguments(made.bound, _wrapped(made, steady))
             steps = rule(*arguments, **keywords)
             out = start(steps, name)
             values, spec = results.collect(out, made.result, name)
@@ -94,7 +96,7 @@ def _stage(made: Call, signature: Signature, rule: Rule, known: dict[Any, tuple[
             first.body.results = tuple(values)
         b.provisional.add(first.body)
         place, count = _place(rule), len(made.bound.spec) - _known(made)
-        found = resume(steps, _cotangent(spec, map(Rep, second.body.params[1:])), count, name, place)
+        found = resume(steps, _cotangent(spec, iter(second.body.params[1:])), count, name, place)
         second.body.results = tuple(_returned(made, found, first.body.params, name, place))
         b.provisional.discard(first.body)
     outer, b.scopes = b.scopes, []
@@ -131,8 +133,8 @@ def _tangent(made: Call, signature: Signature, rule: Callable[..., Any]) -> str:
     types = [v.type for v in (*params, *moving)]
     with b.function(f"{made.function.name}_tangent", types, [v.name for v in params], span=made.function.span) as f:
         known[key] = f.name
-        primals, named = signature.arguments(made.bound, list(map(Rep, f.body.params[:n])))
-        dots = iter(map(Rep, f.body.params[n:]))
+        primals, named = signature.arguments(made.bound, _wrapped(made, f.body.params[:n]))
+        dots = iter(f.body.params[n:])
         tangents = tuple(_cotangent(spec, dots) for spec in made.bound.spec.values())
         out = rule(primals, tangents, **named)
         if not isinstance(out, tuple) or len(out) != 2:
@@ -149,7 +151,10 @@ def _tangent(made: Call, signature: Signature, rule: Callable[..., Any]) -> str:
 
 
 def transposed(forward: Callable[..., Any], function: Callable[..., Any]) -> Rule:
-    """A reverse rule from a forward one, which is linear in its tangents: the cotangent times the derivative by each element."""
+    """A reverse rule from a forward one, which is linear in its tangents: the cotangent times the derivative by each element.
+
+    A complex element has two derivatives, along 1 and along i: the parts of its cotangent.
+    """
 
     def rule(*args: Any) -> Steps:
         dy = yield function(*args)
@@ -171,8 +176,15 @@ def _by_argument(forward: Callable[..., Any], args: tuple[Any, ...], k: int, dy:
             moved = trees.unflatten(shape, [direction if i == j else _still(x) for i, x in enumerate(leaves)])
             return _inner(dy, forward(args, (*still[:k], moved, *still[k + 1:]))[1])
 
-        out.append(None if _still(leaf) is None else columns(leaf, along))
+        out.append(None if _still(leaf) is None else _by_elements(leaf, along))
     return trees.unflatten(shape, out)
+
+
+def _by_elements(leaf: Rep, along: Callable[[Any], Any]) -> Any:
+    if not is_complex(leaf.type):
+        return columns(leaf, along)
+    parts = el.real(leaf)
+    return complex_(columns(parts, lambda d: along(el.multiply(d, 1 + 0j))), columns(parts, lambda d: along(el.multiply(d, 1j))))
 
 
 def _still(x: Any) -> Any:
@@ -187,7 +199,7 @@ def _inner(dy: Any, dot: Any) -> Any:
     total: Any = 0.0
     for u, v in pairs:
         if u is not None and v is not None:
-            product = u * v
+            product = el.real(el.conj(u) * v)
             total = (product.sum() if getattr(product, "ndim", 0) else product) + total
     return total
 
@@ -220,10 +232,15 @@ def _shown(spec: Any) -> str:
     return ", ".join(map(str, _types(spec))) or "nothing"
 
 
-def _cotangent(spec: Any, rest: Iterator[Any]) -> Any:
+def _wrapped(made: Call, leaves: Sequence[Value]) -> list[Rep]:
+    """The arguments as the function's own body sees them: a Python number adapts to what it meets."""
+    return [leaf.wrap(v) for leaf, v in zip(made.bound.leaves, leaves, strict=True)]
+
+
+def _cotangent(spec: Any, rest: Iterator[Value]) -> Any:
     """The cotangent of a result, as the rule gets it: a container like the result, None for what is no float."""
     if isinstance(spec, Later):
-        return next(rest) if is_differentiable(spec.type) else None
+        return spec.wrap(next(rest)) if is_differentiable(spec.type) else None
     if isinstance(spec, trees.Tree):
         return trees.rebuild(spec.cls, spec.keys, [_cotangent(part, rest) for part in spec.parts], spec.extra)
     return None

@@ -129,6 +129,51 @@ def test_a_rule_of_ones_own_in_both_modes() -> None:
     assert lms.jvp(energy, (Z,), (D,))[1] == pytest.approx((np.conj(2 * Z) * D).real)
 
 
+@lms.stage
+def bent(z, w):
+    return np.conj(z) * z.real * w
+
+
+@lms.derivative(bent, mode="forward")
+def _bent(primals, tangents):
+    (z, w), (dz, dw) = primals, tangents
+    return bent(z, w), (np.conj(dz) * z.real + np.conj(z) * dz.real) * w + np.conj(z) * z.real * dw
+
+
+@pytest.mark.parametrize("z", [Z, np.array([Z, D]), np.array([Z], dtype=np.complex64)])
+@pytest.mark.parametrize("w", [2.0, 1.0 - 2.0j])
+def test_reverse_mode_of_a_rule_for_forward_mode(z, w) -> None:
+    """One that is linear over the reals only; the arguments are floats, complex, or both."""
+    def of(f):
+        return lambda z, w: np.sum(abs(f(z, w) - (1 + 2j)) ** 2)
+
+    def plain(z, w):
+        return np.conj(z) * z.real * w
+
+    tolerance = 1e-5 if getattr(z, "dtype", None) == np.complex64 else 1e-12
+    for found, expected in zip(lms.grad(of(bent), (0, 1))(z, w), lms.grad(of(plain), (0, 1))(z, w), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=tolerance)
+        assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize("w", [2.0, 1.0 - 2.0j])
+def test_forward_mode_of_a_rule_for_reverse_mode_with_a_complex_result(w) -> None:
+    @lms.stage
+    def turned(z, w):
+        return np.conj(z) * w
+
+    @lms.derivative(turned)
+    def _turned(z, w):
+        dy = yield turned(z, w)
+        dw = z * dy
+        return w * np.conj(dy), dw if isinstance(w, complex) or w.dtype == np.complex128 else dw.real
+
+    dw = 0.5 if isinstance(w, float) else 0.5 + 1j
+    value, moved = lms.jvp(turned, (Z, w), (D, dw))
+    assert value == np.conj(Z) * w
+    assert moved == pytest.approx(np.conj(D) * w + np.conj(Z) * dw, rel=1e-14)
+
+
 def test_what_is_refused() -> None:
     with pytest.raises(TypeError, match="result is one float"):
         lms.grad(lambda z: z * z)(Z)
