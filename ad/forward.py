@@ -305,7 +305,7 @@ class _Forward(Replay):
         if own:
             self._ruled_forward(node, own[0], floats)
             return
-        if len(floats) != 1 or not (isinstance(floats[0].type, Scalar) and floats[0].type.is_float):
+        if len(floats) != 1 or not isinstance(kind := floats[0].type, Scalar):
             raise StagingError(f"{node.attrs['callee']} has a derivative for reverse mode only, and gives more than one float",
                                node.span, fix="differentiate it in reverse mode (`lms.grad`, `lms.vjp`)")
         types = (*map(self.type, node.attrs["types"]), first.body.results[-1].type)
@@ -314,11 +314,16 @@ class _Forward(Replay):
         moving = [v for v in node.operands if is_differentiable(v.type)]
         wrt = moving[: len(second.body.results)]
         refuse_captured(node, [v for v in moving[len(wrt):] if v in self.dots])
-        partials = b.emit(p.control.call, frame, b.const(1.0, floats[0].type), callee=second.name,
-                          types=tuple(self.type(v.type) for v in wrt))
-        terms = [self._inner(self.dots[v], partial) for v, partial in zip(wrt, partials, strict=True) if v in self.dots]
-        if terms:
-            self.dots[floats[0]] = self._sum(terms)
+        back_types = tuple(self.type(v.type) for v in wrt)
+
+        def part(seed: complex) -> Dot | None:
+            partials = b.emit(p.control.call, frame, b.const(seed, kind), callee=second.name, types=back_types)
+            terms = [self._inner(self.dots[v], partial) for v, partial in zip(wrt, partials, strict=True) if v in self.dots]
+            return self._sum(terms) if terms else None
+
+        found = [dot for dot in map(part, (1.0, 1j) if is_complex(kind) else (1.0,)) if dot is not None]
+        if found:
+            self.dots[floats[0]] = self._each(p.scalar.complex_, *found) if len(found) == 2 else found[0]
 
     def _inner(self, dot: Dot, cotangent: Value) -> Dot:
         """How far a tangent goes in the direction of a cotangent."""
@@ -347,21 +352,45 @@ class _Forward(Replay):
         if "halves" in node.attrs:
             self._ruled(node)
             return
-        key = frozenset(k for k, v in enumerate(node.operands) if v in self.activity)
-        callee = node.attrs["callee"]
-        a = self.mode.activities.of(callee, key)
+        a = self._activity(node)
         if not a.results and not a.touched:
             super().node(node)
             return
-        name = self.mode.derivative(callee, a, self.lanes.n)
         dots = [d for k in self.mode._carriers(a) for d in self.dot(node.operands[k])]
         types = tuple(map(self.type, node.attrs["types"]))
         active = sorted(a.results)
-        new = self.builder.emit(p.control.call, *self.values(node.operands), *dots, callee=name,
-                                types=(*types, *self.types_of_tangents(types, active)),
-                                names=[v.name for v in node.results])
+        with self.builder.on(node.half):
+            new = self.builder.emit(p.control.call, *self.values(node.operands), *dots, **self._called(node, a),
+                                    types=(*types, *self.types_of_tangents(types, active)),
+                                    names=[v.name for v in node.results])
         self.bind(node.results, new[: len(node.results)])
         self.take([node.results[k] for k in active], new[len(node.results):])
+
+    def _activity(self, node: Node) -> Activity:
+        """The activity of a callee. Where a later piece of a loop begins with what an earlier one gives, all begin alike."""
+        key = frozenset(k for k, v in enumerate(node.operands) if v in self.activity)
+        becomes = node.attrs.get("revolve", ())[1:]
+        while True:
+            a = self.mode.activities.of(node.attrs["callee"], key)
+            more = key | {becomes[r] for r in a.results} if becomes else key
+            if more == key:
+                return a
+            key = more
+
+    def _called(self, node: Node, a: Activity) -> dict[str, Any]:
+        """What a call with tangents calls, and how it is run again: as the call without them (`checkpoint`)."""
+        mode, lanes, attrs = self.mode, self.lanes.n, node.attrs
+        called: dict[str, Any] = {key: mode.derivative(attrs[key], mode.activities.of(attrs[key], a.params), lanes)
+                                  for key in ("callee", "again") if key in attrs}
+        if "recorded" in attrs:
+            called["recorded"] = attrs["recorded"]
+        if "revolve" in attrs:
+            first, places = len(node.operands), dict[int, range]()
+            for k in mode._carriers(a):
+                places[k] = range(first, first + len(tangent_types(node.operands[k].type, lanes)))
+                first = places[k].stop
+            called["revolve"] = (*attrs["revolve"], *(q for r in sorted(a.results) for q in places[attrs["revolve"][1 + r]]))
+        return called
 
 
 def expand_jvp(program: Program, node: Node) -> None:

@@ -238,7 +238,7 @@ class _Outlined:
         return inner
 
     def _run(self) -> str:
-        """The iterations from one number to another. Those of a `while` do not ask its condition."""
+        """The iterations from i to j. Those of a `while` do not ask its condition, and give j too, as `_steps` does."""
         b, node = self.b, self.node
         with self._function("run") as f:
             inner = self._inside(f)
@@ -252,8 +252,9 @@ class _Outlined:
                 types = [inner.type(v.type) for v in self.carried]
                 with b.reify([i64, *types], ["i", *(v.name for v in self.carried)]) as body:
                     body.results = inner.run(self.body, body.params[1:])
-            f.body.results = b.emit(_c.for_, *bounds, step, *self._last(f), blocks=[body], types=self._types(),
-                                    names=[v.name for v in self.carried])
+            out = b.emit(_c.for_, *bounds, step, *self._last(f), blocks=[body], types=self._types(),
+                         names=[v.name for v in self.carried])
+            f.body.results = out if self.counted else (*out, j)
         return f.name
 
     def _steps(self) -> str:
@@ -275,7 +276,8 @@ class _Outlined:
     def _plan(self) -> dict[str, Any]:
         """How `revolve` goes back: how many iterations it keeps in full, and which parameter every result becomes."""
         first = 3 + len(self.free)
-        return {"revolve": (LEAF if self._small() else 1, *range(first, first + len(self.carried)))}
+        becomes = (*range(first, first + len(self.carried)), *(() if self.counted else (0,)))  # where it stopped, it begins
+        return {"revolve": (LEAF if self._small() else 1, *becomes)}
 
     def _changed(self) -> list[Value]:
         """The arrays that a snapshot holds beside the carried values: those that the loop reads and changes."""

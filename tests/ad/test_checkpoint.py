@@ -253,6 +253,33 @@ def test_outside_of_staged_code_a_plan_is_checked_and_no_more() -> None:
         lms.range(3, checkpoint="root")
 
 
+def vibrates(x):
+    """A `while` that carries an array, and what decides when it stops."""
+    y, t = x * 1.0, np.sum(x)
+    while t < 5.0:
+        y = np.sin(y) * x + y
+        t = t + np.sum(y * y) * 0.1 + 0.3
+    return np.sum(y * y) + t
+
+
+W = np.array([1.0, 2.0])
+NESTED: dict[str, Callable[[Any, str | None], Callable[[Any], Any]]] = {
+    "rr": lambda f, plan: lms.grad(lambda x: np.sum(lms.grad(f, checkpoint=plan)(x) * W)),
+    "rf": lambda f, plan: lms.grad(lambda x: lms.jvp(f, (x,), (W,))[1], checkpoint=plan),
+    "fr": lambda f, plan: lambda x: lms.jvp(lms.grad(f, checkpoint=plan), (x,), (W,))[1],
+    "rfr": lambda f, plan: lms.grad(lambda x: np.sum(lms.jvp(lms.grad(f, checkpoint=plan), (x,), (W,))[1])),
+    "jr": lambda f, plan: lms.jacobian(lms.grad(f, checkpoint=plan)),
+}
+
+
+@pytest.mark.parametrize(("nesting", "plan"), [
+    pytest.param(nesting, plan, marks=pytest.mark.slow if nesting == "rfr" or (nesting, plan) == ("rr", PLANS[2]) else [])
+    for nesting in NESTED for plan in PLANS])
+def test_a_while_with_arrays_in_every_nesting(nesting: str, plan: str) -> None:
+    x, f = np.array([0.5, 0.3]), lms.stage(vibrates, backend="interpret")
+    np.testing.assert_allclose(NESTED[nesting](f, plan)(x), NESTED[nesting](f, None)(x), rtol=1e-10)
+
+
 # -------------------------------------------------------------------------------------------- calls
 
 
@@ -290,6 +317,31 @@ def test_a_checkpointed_call_that_writes_and_prints(capsys: pytest.CaptureFixtur
     assert found == pytest.approx(lms.value_and_grad(lambda x: twice(scale, x))(1.5), rel=1e-12)
     again = lms.grad(lms.grad(lambda x: twice(kept, x)))(1.5)
     assert again == pytest.approx(lms.grad(lms.grad(lambda x: twice(scale, x)))(1.5), rel=1e-12)
+
+
+@pytest.mark.parametrize("plan", [None, "sqrt", "revolve(4)"])
+def test_the_derivative_of_what_is_checkpointed_is_checkpointed(plan: str | None) -> None:
+    """Reverse over forward, and reverse over forward over reverse: what is kept are the arguments of the calls."""
+    def steps(x):
+        for _ in lms.range(100, checkpoint=plan):
+            x = lms.sin(x)
+        return x
+
+    def loop(run, x):
+        for _ in lms.range(100):
+            x = run(x)
+        return x
+
+    kept = steps if plan else lms.checkpoint(steps)
+    over = {
+        "rf": lambda run: lms.grad(lambda x: lms.jvp(lambda x: loop(run, x), (x,), (1.0,))[1]),
+        "rfr": lambda run: lms.grad(lambda x: lms.jvp(lms.grad(lambda x: loop(run, x)), (x,), (1.0,))[1]),
+    }
+    for nested in over.values():
+        g = nested(kept)
+        tape = lms.memory(nested(lambda x: loop(lms.sin, x)), 0.5).peak  # of a hundredth of the steps
+        assert lms.memory(g, 0.5).peak < 25 * tape
+    assert over["rf"](kept)(0.5) == pytest.approx(lms.grad(lms.grad(lambda x: loop(kept, x)))(0.5), rel=1e-10)
 
 
 # ------------------------------------------------------------------------------------------- bad input
