@@ -17,6 +17,7 @@ from lms.core.types import SCALARS, Scalar
 from . import syntax as s
 from . import typed as t
 from .diagnostics import Diagnostic
+from .lending import owner
 from .types import (
     NEVER,
     STRING,
@@ -246,8 +247,10 @@ class Checker:
     def local(self, found: Binding, span: Span) -> t.Typed:
         if found.make is not None:
             return found.make(span)
-        place = t.Local(span, found.type, found.index, found.name)
-        return t.Get(span, found.type, place) if found.kind == "var" else place
+        if found.kind == "var":
+            return t.Get(span, found.type, t.Local(span, found.type, found.index, found.name))
+        lent = None if found.mut else (owner(found.name, found.kind), found.span)
+        return t.Local(span, found.type, found.index, found.name, lent)
 
     def unknown(self, name: str, span: Span, known: Iterable[str]) -> Diagnostic:
         near = difflib.get_close_matches(name, sorted(set(known)), 1)

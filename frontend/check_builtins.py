@@ -1,4 +1,4 @@
-"""What is built in: the array and math functions of the Python side, conversions, printing, and what speaks of stages."""
+"""What is built in: conversions, printing, what speaks of stages; and the functions of `check_library`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from lms.core.errors import LmsError
 from lms.core.types import SCALARS, Scalar
 from lms.staging import ops
 
 from . import syntax as s
 from . import typed as t
-from .check import BOOL, F64, I64, Checker, Expect, Scope, staged_result
+from .check import F64, I64, Checker, Expect, Scope, staged_result
 from .check_calls import CONSTANTS, Builtin, matched
+from .check_library import call_function, functions
 from .diagnostics import Diagnostic
 from .operations import converted, emitted, size_of
-from .trial import result_type, shape_of
 from .types import (
     NEVER,
     STRING,
@@ -41,8 +38,7 @@ from .types import (
     unify,
 )
 
-BUILTINS: dict[str, Builtin] = {}
-
+BUILTINS: dict[str, Builtin] = functions()
 
 Check = Callable[[Checker, s.Call, Scope, "Expect | None"], t.Typed]
 
@@ -65,105 +61,6 @@ def _arguments(c: Checker, e: s.Call, scope: Scope, names: tuple[str, ...], opti
 
 def _name(e: s.Call) -> str:
     return e.function.name if isinstance(e.function, s.Name | s.Field) else "this"
-
-
-# --------------------------------------------------------------------------------- functions of the Python side
-
-# whose operands are of one element type: a literal takes that of the others
-ALIKE = frozenset(("maximum", "minimum", "power", "hypot", "arctan2", "atan2", "copysign", "logaddexp", "fmod", "where", "clip",
-                   "add",
-                   "subtract", "multiply", "divide", "xlogy", "xlog1py", "isclose", "equal", "less", "greater", "remainder"))
-WITHOUT = frozenset(("array", "asarray", "allclose", "astype", "unroll", "copy"))  # have a meaning of their own, or none
-
-
-def _function(name: str) -> Builtin:
-    f = getattr(ops, name)
-
-    def check(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
-        return _call_function(c, name, f, e, scope, want)
-
-    return Builtin(name, check, (f.__doc__ or "").strip().partition("\n")[0])
-
-
-def _call_function(c: Checker, name: str, f: Any, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
-    args = [c.expression(a.value, scope) for a in e.args]
-    _settle_literals(name, e, args, want)
-    shapes = [shape_of(a.type, _known_value(a)) for a in args]
-    for a, shape in zip(args, shapes, strict=True):
-        if shape is None:
-            raise Diagnostic("E0314", f"`{name}` takes numbers and arrays, found `{show(a.type)}`", a.span)
-    by_place = [x for x, a in zip(shapes, e.args, strict=True) if not a.name]
-    by_name = {a.name: x for x, a in zip(shapes, e.args, strict=True) if a.name}
-    try:
-        type = result_type(f, by_place, by_name)  # type: ignore[arg-type]  # none is None
-    except (LmsError, TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError, NotImplementedError) as error:
-        shown = ", ".join((a.name + " = " if a.name else "") + f"`{show(x.type)}`" for a, x in zip(e.args, args, strict=True))
-        message = error.message if isinstance(error, LmsError) else str(error)
-        raise Diagnostic("E0314", f"`{name}` does not take {shown}: {message}", e.span,
-                         fix=error.fix if isinstance(error, LmsError) else "") from None
-    names = [a.name for a in e.args]
-    return t.Operation(e.span, type, name, tuple(args), lambda node: _run_function(node, f, names))
-
-
-def _run_function(node: t.Operation, f: Any, names: list[str]) -> Any:
-    def call(*values: Any) -> Any:
-        by_place = [v for v, n in zip(values, names, strict=True) if not n]
-        return f(*by_place, **{n: v for v, n in zip(values, names, strict=True) if n})
-
-    if holds_later(node.type) or any(holds_later(a.type) for a in node.args):
-        return emitted(node.span, call)
-
-    def run(*values: Any) -> Any:
-        try:
-            with np.errstate(all="ignore"):  # as later, where exp(1000.0) is inf and nobody is told
-                value = call(*values)
-        except (ValueError, ZeroDivisionError, OverflowError, TypeError) as error:
-            raise Diagnostic("E0502", f"`{node.name}`: {error}", node.span) from None
-        return value.item() if hasattr(value, "item") else value
-
-    return run
-
-
-def _settle_literals(name: str, e: s.Call, args: list[t.Typed], want: Expect | None) -> None:
-    """Literals among the arguments: of the type of the others where the function wants them alike."""
-    places = [a for a, arg in zip(args, e.args, strict=True) if not arg.name]
-    known = next((x for a in places if (x := element(a.type)) is not None and (name != "where" or x != BOOL)), None)
-    goal = element(want.type) if want is not None else None
-    for a in args:
-        have = prune(a.type)
-        if isinstance(have, Meta):
-            target = known if name in ALIKE and a in places else None
-            if target is None and not have.kind:
-                target = F64
-            if target is None and known is None and name not in _COUNTS and goal is not None and goal.is_float:
-                target = goal
-            if have.open and want is not None and is_later(want.type) and target is not None:
-                unify(have, Later(target))
-            elif target is not None:
-                unify(have, target)
-            default(have)
-        else:
-            default(have)
-
-
-_COUNTS = frozenset(("zeros", "ones", "full", "empty", "arange", "eye", "reshape", "linspace"))
-
-
-def _known_value(a: t.Typed) -> Any:
-    """What is known of an argument before anything runs: literals, and tuples and lists of them."""
-    if isinstance(a, t.Constant):
-        x = prune(a.type)
-        return float(a.value) if isinstance(x, Scalar) and x.is_float else a.value
-    if isinstance(a, t.Tuple | t.List):
-        return tuple(_known_value(x) for x in a.items)
-    if isinstance(a, t.Operation) and a.name == "-" and len(a.args) == 1 and (x := _known_value(a.args[0])) is not None:
-        return -x
-    return None
-
-
-for _ in ops.__all__:
-    if _ not in WITHOUT:
-        BUILTINS[_] = _function(_)
 
 
 # ---------------------------------------------------------------------------------------------- own functions
@@ -194,8 +91,8 @@ def extremes(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Type
     """The smaller or larger of two numbers; of one array, its least or greatest element."""
     if len(e.args) == 2 and not any(a.name for a in e.args):
         f = "minimum" if _name(e) == "min" else "maximum"
-        return _call_function(c, f, getattr(ops, f), e, scope, want)
-    return _call_function(c, _name(e), getattr(ops, _name(e)), e, scope, want)
+        return call_function(c, f, getattr(ops, f), e, scope, want)
+    return call_function(c, _name(e), getattr(ops, _name(e)), e, scope, want)
 
 
 @builtin("div_floor", "mod_floor")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lms.core.errors import Span
@@ -9,8 +10,9 @@ from lms.core.errors import Span
 from . import syntax as s
 from . import typed as t
 from .diagnostics import Diagnostic
+from .lending import owner
 from .operations import copied
-from .types import rank
+from .types import Meta, prune, rank
 
 if TYPE_CHECKING:
     from .check import Checker, Copies, Scope
@@ -33,27 +35,41 @@ def written(c: Checker, e: s.Expression | None, scope: Scope, span: Span, messag
         top = c.module.value(name.name)
         if not isinstance(top, t.Place) or top.mutable or not rank(top.type):
             return
-        kind, made = "`let`", top.span
+        kind, made = "let", top.span
     elif found.mut or not rank(found.type):  # what a list holds is not its own
         found.copies.write()
         return
     else:
-        kind, made = "parameter" if found.kind == "parameter" else "`let`", found.span
+        kind, made = found.kind, found.span
     fix = f"declare it `mut {name.name}`" if kind == "parameter" else f"make it a `var`: `var {name.name} = ...`"
-    raise Diagnostic("E0308", message or f"`{name.name}` is a {kind}, which is read only", span,
+    raise Diagnostic("E0308", message or f"{owner(name.name, kind)}, which is read only", span,
                      notes=(*where, ("it is made here", made)), fix=fix)
 
 
 def begun(value: t.Typed, source: s.Expression, scope: Scope, copies: Copies) -> t.Typed:
-    """What a variable is given: a copy, if it is part of an array that is read only and the variable is written to."""
-    name = root(source)
-    if name is None or not rank(value.type):
+    """What a variable is given: a copy, if that may be read only and the variable is written to."""
+    if not rank(value.type) and not isinstance(prune(value.type), Meta):
         return value
-    found = scope.find(name.name)
-    if found is not None and found.mut:
-        copies.names(found.copies)
-        return value
+    for name in origins(source):
+        found = scope.find(name.name)
+        if found is not None and found.mut:
+            copies.names(found.copies)
     return t.Operation(value.span, value.type, "copy", (value,), copied, {"copies": copies})
+
+
+def origins(e: s.Expression | None) -> Iterator[s.Name]:
+    """The names of the variables whose array an expression may be, or be a part of."""
+    match e:
+        case s.If(then=then, otherwise=otherwise):
+            yield from origins(then)
+            yield from origins(otherwise)
+        case s.Block(statements=(*_, s.Expression() as last)):
+            yield from origins(last)
+        case s.Match(arms=arms):
+            for arm in arms:
+                yield from origins(arm.body)
+        case _ if (name := root(e)) is not None:
+            yield name
 
 
 __all__ = ["begun", "root", "written"]

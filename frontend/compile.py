@@ -18,9 +18,10 @@ from lms.staging.rep import Rep, lift_value
 from . import typed as t
 from .cells import Cell, Variable
 from .data import class_of, staged_type
+from .lending import lend, owner
 from .machine import Closure, Frame, Run, State, capture, give, reset_done
 from .operations import lifted, strong
-from .types import AnyType, Array, DataOf, Later, prune
+from .types import AnyType, Array, DataOf, Later, holds_later, prune
 
 Direct = Callable[[tuple[Any, ...]], Any]
 
@@ -118,13 +119,16 @@ def constant(node: t.Constant) -> Code:
 @compiles(t.Local)
 def local(node: t.Local) -> Code:
     index = node.index
-    return Code(lambda env: env[index])
+    if node.lent is None or not holds_later(node.type):
+        return Code(lambda env: env[index])
+    owner, where = node.lent
+    return Code(lambda env: lend(env[index], owner, where))
 
 
 @compiles(t.Global)
 def global_(node: t.Global) -> Code:
-    place, span = node.place, node.span
-    return Code(lambda env: staged_again(place.value, place.type, span))
+    place, span, whose = node.place, node.span, owner(node.place.name)
+    return Code(lambda env: lend(staged_again(place.value, place.type, span), whose, place.span))
 
 
 def staged_again(value: Any, type: AnyType, span: Span) -> Any:
@@ -222,11 +226,11 @@ def get_field(node: t.GetField) -> Code:
     return applied([compile(node.value)], lambda x: getattr(x, name))
 
 
-def _project(x: Rep, type: Later, name: str, span: Span) -> Rep:
+def _project(x: Rep, type: Later, name: str, span: Span) -> Any:
     inner = prune(type.inner)
     assert isinstance(inner, DataOf)
     with current().at(span):
-        return staged_type(inner).project(x, 0, name)
+        return lend(staged_type(inner).project(x, 0, name), f"`{name}` is a field of a record of later", span)
 
 
 @compiles(t.Update)

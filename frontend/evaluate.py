@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lms.core.builder import staging
+from lms.core.builder import current, staging
 from lms.staging import functions as staging_functions
 from lms.staging import trees
 from lms.staging.arguments import Bound, Signature
+from lms.staging.creation import copy
 from lms.staging.functions import Traced
 from lms.staging.rep import Rep
 
@@ -24,6 +25,7 @@ from . import typed as t
 from .cells import Cell, Variable
 from .diagnostics import Diagnostic
 from .functions import TopFunction, function_of, outward
+from .lending import Held
 from .machine import BOUNDARIES, give, halting, run
 from .matching import binder
 from .modules import Definition, Module, Top
@@ -101,10 +103,11 @@ class Evaluation:
         kept: list[Any] = []
         variables = [(p, p.value.get()) for top in self.module.tops for p in top.places.values()
                      if p.mutable and p.later and p.set]
+        written: set[t.Place] = set()  # the variables whose arrays are written to
 
         def body() -> Any:
             for p, held in variables:  # for this program they are variables of it
-                p.value = Variable(p.name, code.staged_again(held, p.type, p.span), p.span, p)
+                p.value = Variable(p.name, _own(p, code.staged_again(held, p.type, p.span), written), p.span, p)
             value = run(compiled.run, (), (_top_done, None, node.span))
             kept.append(value)
             return outward(value) if _staged(value) else None, tuple(p.value.get() for p, _ in variables)
@@ -122,6 +125,21 @@ class Evaluation:
             for (p, _), held in zip(variables, after, strict=True):
                 p.value = Cell(p.name, held, p.span)
         return kept[-1] if not _staged(kept[-1]) else () if found is None else found
+
+
+def _own(place: t.Place, value: Any, written: set[t.Place]) -> Any:
+    """The value of a variable at the top, for a program: the array itself as long as it is only read, else a copy."""
+    if not isinstance(value, Rep) or not value.ndim:
+        return value
+    if place in written:
+        with current().at(place.span):
+            return copy(value)
+
+    def write() -> None:
+        written.add(place)
+        raise staging_functions.Restart
+
+    return Held(value.value, write)
 
 
 def _top_done(frame: Any, value: Any) -> Any:

@@ -23,6 +23,7 @@ from . import typed as t
 from .compile import compile
 from .data import core_type
 from .diagnostics import Diagnostic
+from .lending import CALLED, claim, lend
 from .machine import BOUNDARIES, Closure, Frame, State, give, halting, run, spend
 from .operations import strong
 from .parse import deep_recursion
@@ -83,6 +84,9 @@ class TopFunction:
     def enter(self, args: tuple[Any, ...], k: Frame, span: Span) -> State:
         """Call it."""
         spend(span)
+        for (name, _, mut), x in zip(self.instance.params, args, strict=True):
+            if mut:
+                claim(x, span, f"pass a copy of it: `{self.name}` writes to its parameter `{name}`")
         if self.instance.rule is not None and any(isinstance(x, Rep) for x in args):
             return give(self.staged.call(args, span), k)
         if not self.recursive:
@@ -213,7 +217,7 @@ class StagedFunction:
         given = [x if is_later(type) else Known(x) for x, type in zip(args, self.types, strict=True)]
         with current().at(span):
             try:
-                return inward(self(*given))
+                return lend(inward(self(*given)), CALLED, span)
             except Diagnostic:
                 raise
             except LmsError as e:
@@ -335,7 +339,7 @@ class Foreign:
 
         with current().at(span):
             try:
-                return give(inward(self.f(*args)), k)
+                return give(lend(inward(self.f(*args)), CALLED, span), k)
             except Diagnostic:
                 raise
             except LmsError as e:

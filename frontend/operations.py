@@ -22,6 +22,7 @@ from lms.staging.rep import Rep, Weak
 
 from . import typed as t
 from .diagnostics import Diagnostic
+from .lending import Lent, claim, lend_views
 from .machine import charge
 from .types import AnyType, Later, element, prune, rank, show
 
@@ -293,12 +294,14 @@ def _end(k: Any) -> Any:
 
 def _load(node: t.Operation) -> Run:
     kinds = node.options["kinds"]
-    return emitted(node.span, lambda a, *values: get(a, key_of(kinds, list(values)), wraps=False))
+    return emitted(node.span, lambda a, *values: lend_views(get(a, key_of(kinds, list(values)), wraps=False), (a,)))
 
 
 def copied(node: t.Operation) -> Run:
-    """An array as the beginning of a variable: a copy, where the variable is written to."""
-    return emitted(node.span, copy) if node.options["copies"].needed else lambda x: x
+    """An array as the beginning of a variable: a copy, where it may be read only and the variable is written to."""
+    if not node.options["copies"].needed:
+        return lambda x: x
+    return emitted(node.span, lambda x: copy(x) if isinstance(x, Lent) else x)
 
 
 def storing(op: str) -> Make:
@@ -311,6 +314,7 @@ def storing(op: str) -> Make:
         f = None if not op else divided(op, dtype) if op in "/%" else _LATER[op]
 
         def run(a: Any, *values: Any) -> Any:
+            claim(a, node.span)
             *keys, value = values
             key = key_of(kinds, keys)
             put(a, key, value if f is None else f(get(a, key, wraps=False), value), wraps=False)

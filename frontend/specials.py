@@ -19,6 +19,7 @@ from . import typed as t
 from .compile import Code, compile, compiles, sequence
 from .diagnostics import Diagnostic
 from .functions import StagedFunction, inward, staged_form
+from .lending import CALLED, lend
 from .machine import Frame, State, give
 from .operations import strong
 from .printing import shown
@@ -127,7 +128,7 @@ class Derived:
 
     def enter(self, args: tuple[Any, ...], k: Frame, span: Span) -> State:
         with current().at(span):
-            return give(inward(_explained(span, self.f, *args)), k)
+            return give(lend(inward(_explained(span, self.f, *args)), CALLED, span), k)
 
     def __repr__(self) -> str:
         return f"<function {self.name}>"
@@ -157,7 +158,7 @@ def jvp(node: t.Special, values: tuple[Any, ...], k: Frame) -> State:
     form = _wrapped(node, f)
     with current().at(node.span):
         value, tangent = _explained(node.span, ad.jvp, form, primals, tangents)
-    return give((strong(value), strong(tangent)), k)
+    return give(lend((strong(value), strong(tangent)), CALLED, node.span), k)
 
 
 __all__ = ["FunctionOf"]

@@ -23,6 +23,7 @@ from lms.staging.rep import Rep
 from . import cells
 from .cells import Variable
 from .diagnostics import Diagnostic
+from .lending import lend_like, lent_in
 from .machine import BOUNDARIES, Frame, State, give
 from .operations import strong
 
@@ -104,9 +105,9 @@ def _other_done(frame: Frame, value: Any) -> State:
             found = explained(span, merge, b, test.value, first, second, names, lambda name: (span, span))
         except Dead:
             return dead(k, span)
-    for (_, v), x in zip(variables.items(), found[1:], strict=True):
-        v.replace(strong(x))
-    return give(found[0], k)
+    for (name, v), x in zip(variables.items(), found[1:], strict=True):
+        v.replace(lend_like(strong(x), first.ends[name], second.ends[name]))
+    return give(lend_like(found[0], first.ends[VALUE], second.ends[VALUE]), k)
 
 
 BOUNDARIES[_then_done] = BOUNDARIES[_other_done] = lambda frame: (frame[3], frame[2])
@@ -140,18 +141,28 @@ class Running:
                  condition: Thunk | None, body: Callable[[Any, Frame], State]) -> None:
         self.span, self.what, self.make, self.condition, self.body = span, what, make, condition, body
         self.variables = [v for v in dict.fromkeys(variables) if v.box is None]
+        self.lent: dict[Variable, Any] = {}  # those that may hold an array that is read only, and such a one
         self.begin()
 
     def begin(self) -> None:
         self.names = named(self.variables)
         self.entry = {name: v.get() for name, v in self.names.items()}
+        self.lend(self.entry)
         site = Site(self.span, tuple(self.names), frozenset(self.names))
         with current().at(self.span):
             self.loop = explained(self.span, self.make, site, dict(self.entry))
 
     def put(self, values: Sequence[Any]) -> None:
         for v, x in zip(self.names.values(), values, strict=True):
-            v.value = strong(x)
+            v.value = lend_like(strong(x), self.lent.get(v))
+
+    def lend(self, values: dict[str, Any]) -> bool:
+        """Note which variables hold an array that is read only; whether there are more than was known."""
+        known = len(self.lent)
+        for name, v in self.names.items():
+            if v not in self.lent and next(lent_in((values[name],)), None) is not None:
+                self.lent[v] = values[name]
+        return len(self.lent) > known
 
     def frame(self) -> dict[str, Any]:
         return {name: v.value for name, v in self.names.items()}
@@ -191,7 +202,7 @@ def _body_done(frame: Frame, value: Any) -> State:
     carried = r.frame()
     ends = _after_body()
     more = [v for v in ends if v not in r.variables]
-    if more:  # a function called in the body assigns to them: carry them too
+    if more or r.lend(carried):  # a function called in the body assigns to them: carry them too
         close_block(current(), r.loop.body)
         r.put(list(r.entry.values()))
         r.variables += more

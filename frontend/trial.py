@@ -14,10 +14,10 @@ import numpy as np
 from lms.core.builder import building
 from lms.core.ir import Program
 from lms.core.types import SCALARS, ArrayType, Dim, Scalar, bool_, f64, fresh_symbol, i64
-from lms.staging.rep import Rep, Weak
+from lms.staging.rep import Rep
 from lms.staging.tracer import Tracer
 
-from .types import STRING, AnyType, Array, Later, ListOf, TupleOf, prune
+from .types import STRING, UNIT, AnyType, Array, Later, ListOf, TupleOf, prune
 
 Shape = tuple[Any, ...]  # ("later", dtype, dims), ("value", x), ("now", dtype), ("tuple"|"list", parts)
 
@@ -39,7 +39,7 @@ def _result_type(f: Callable[..., Any], args: tuple[Shape, ...], named: tuple[tu
         rest = iter(main.body.params)
         values = [_value(s, rest) for s in args]
         keywords = {name: _value(s, rest) for name, s in named}
-        return type_of(f(*values, **keywords), any(s[0] == "later" for s in args))
+        return type_of(f(*values, **keywords))
 
 
 def shape_of(type: AnyType, value: Any = None) -> Shape | None:
@@ -90,8 +90,10 @@ def _value(shape: Shape, rest: Any) -> Any:
     raise AssertionError(shape)
 
 
-def type_of(x: Any, staged: bool = True) -> AnyType:
-    """The type of a value that staging gave."""
+def type_of(x: Any) -> AnyType:
+    """The type of a value that staging gave; what is no `Rep` is known now."""
+    if x is None:
+        return UNIT
     if isinstance(x, Rep):
         t = x.type
         if isinstance(t, ArrayType) and isinstance(t.dtype, Scalar):
@@ -99,9 +101,9 @@ def type_of(x: Any, staged: bool = True) -> AnyType:
         if isinstance(t, Scalar):
             return Later(t)
     if isinstance(x, tuple):
-        return TupleOf(tuple(type_of(v, staged) for v in x))
+        return TupleOf(tuple(map(type_of, x)))
     if isinstance(x, list):
-        return ListOf(type_of(x[0], staged) if x else f64)
+        return ListOf(type_of(x[0]) if x else f64)
     found: AnyType
     if isinstance(x, bool | np.bool_):
         found = bool_
@@ -113,7 +115,7 @@ def type_of(x: Any, staged: bool = True) -> AnyType:
         found = SCALARS[str(x.dtype).replace("float", "f").replace("uint", "u").replace("int", "i")]
     else:
         raise TypeError(f"it gives {type(x).__name__}, which has no type here")
-    return Later(found) if staged and not isinstance(x, Weak) else found
+    return found
 
 
 def _known(d: Any) -> Any:

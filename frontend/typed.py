@@ -33,6 +33,7 @@ class Constant(Typed):
 class Local(Typed):
     index: int
     name: str
+    lent: tuple[str, Span] | None = None  # whose it is, and where it was made, if its arrays may be read only
 
 
 @dataclass(eq=False, slots=True)
