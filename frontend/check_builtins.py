@@ -12,7 +12,7 @@ from lms.staging import ops
 from . import syntax as s
 from . import typed as t
 from .check import F64, I64, Checker, Expect, Scope, staged_result
-from .check_calls import CONSTANTS, Builtin, matched
+from .check_calls import CONSTANTS, Builtin, function_type, matched
 from .check_library import call_function, functions
 from .diagnostics import Diagnostic
 from .operations import converted, emitted, size_of
@@ -22,11 +22,9 @@ from .types import (
     UNIT,
     AnyType,
     Array,
-    FunctionOf,
     Later,
     ListOf,
     Meta,
-    TupleOf,
     default,
     element,
     holds_later,
@@ -55,11 +53,11 @@ def builtin(*names: str) -> Callable[[Check], Check]:
 
 
 def _arguments(c: Checker, e: s.Call, scope: Scope, names: tuple[str, ...], optional: int = 0) -> list[t.Typed | None]:
-    given = matched(_name(e), names, [k >= len(names) - optional for k in range(len(names))], e, None)
+    given = matched(called(e), names, [k >= len(names) - optional for k in range(len(names))], e, None)
     return [None if g is None else c.expression(g, scope) for g in given]
 
 
-def _name(e: s.Call) -> str:
+def called(e: s.Call) -> str:
     return e.function.name if isinstance(e.function, s.Name | s.Field) else "this"
 
 
@@ -71,7 +69,7 @@ def conversion(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Ty
     """`f64(x)`: a number, or the numbers of an array, in another type. Floats are cut off towards zero."""
     (value,) = _arguments(c, e, scope, ("x",))
     assert value is not None
-    target = SCALARS[_name(e)]
+    target = SCALARS[called(e)]
     if isinstance(value, t.Constant) and isinstance(prune(value.type),
                                                     Meta) and not target.is_complex and target.kind != "b" and (
             target.is_float or isinstance(value.value, int)):
@@ -90,9 +88,9 @@ def conversion(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Ty
 def extremes(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
     """The smaller or larger of two numbers; of one array, its least or greatest element."""
     if len(e.args) == 2 and not any(a.name for a in e.args):
-        f = "minimum" if _name(e) == "min" else "maximum"
+        f = "minimum" if called(e) == "min" else "maximum"
         return call_function(c, f, getattr(ops, f), e, scope, want)
-    return call_function(c, _name(e), getattr(ops, _name(e)), e, scope, want)
+    return call_function(c, called(e), getattr(ops, called(e)), e, scope, want)
 
 
 @builtin("div_floor", "mod_floor")
@@ -102,7 +100,7 @@ def floors(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
 
     left, right = _arguments(c, e, scope, ("x", "y"))
     assert left is not None and right is not None
-    op = "/" if _name(e) == "div_floor" else "%"
+    op = "/" if called(e) == "div_floor" else "%"
     made = combine(c, op, left, right, e.span)
     assert isinstance(made, t.Operation)
     f = ops.floor_divide if op == "/" else ops.remainder
@@ -113,12 +111,12 @@ def floors(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
 
         def run(x: Any, y: Any) -> Any:
             if y == 0:
-                raise Diagnostic("E0502", f"`{_name(e)}`: division by zero", node.span)
+                raise Diagnostic("E0502", f"`{called(e)}`: division by zero", node.span)
             return x // y if op == "/" else x % y
 
         return run
 
-    return t.Operation(e.span, made.type, _name(e), made.args, make)
+    return t.Operation(e.span, made.type, called(e), made.args, make)
 
 
 @builtin("len")
@@ -265,7 +263,7 @@ def reify(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
     given = matched("reify", ("f",), (False,), e, None)[0]
     assert given is not None
     f = c.expression(given, scope, want)
-    have = _function_type(f, "reify")
+    have = function_type(f, "reify")
     for p in have.params:
         if not holds_later(p):
             raise Diagnostic("E0405", f"`reify` takes a function of values of later, found `{show(have)}`", f.span,
@@ -273,72 +271,4 @@ def reify(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
     return t.Special(e.span, have, "reify", (f,))
 
 
-def _function_type(f: t.Typed, name: str) -> FunctionOf:
-    have = prune(f.type)
-    if not isinstance(have, FunctionOf):
-        raise Diagnostic("E0301", f"`{name}` takes a function, found `{show(have)}`", f.span)
-    return have
-
-
-@builtin("grad", "value_and_grad")
-def grad(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
-    """The gradient of a function whose result is one float of later; `argnums` says by which arguments."""
-    given, argnums, aux = matched(_name(e), ("f", "argnums", "has_aux"), (False, True, True), e, None)
-    assert given is not None
-    f = c.expression(given, scope)
-    have = _function_type(f, _name(e))
-    has_aux = isinstance(aux, s.Bool) and aux.value
-    result = prune(have.result)
-    value = prune(result.items[0]) if has_aux and isinstance(result, TupleOf) and result.items else result
-    found = element(value)
-    if not isinstance(value, Later) or rank(value) or found is None or not found.is_float:
-        raise Diagnostic("E0703",
-                         f"`{_name(e)}` takes a function whose result is one float of later, found "
-                         f"`{show(have)}`", f.span, fix="sum the result up, or make it `Rep[f64]`")
-    numbers = _argnums(argnums)
-    places = [numbers] if isinstance(numbers, int) else list(numbers)
-    for k in places:
-        if k >= len(have.params) or not _has_floats(have.params[k]):
-            raise Diagnostic("E0703", f"argument {k} of `{show(have)}` cannot be differentiated by: it holds no float of later",
-                             e.span,
-                             fix="differentiate by another one: `grad(f, argnums = 1)`")
-    gradient: AnyType = have.params[places[0]] if isinstance(numbers, int) else TupleOf(tuple(have.params[k] for k in places))
-    if _name(e) == "value_and_grad":
-        gradient = TupleOf((result, gradient))
-    elif has_aux and isinstance(result, TupleOf):
-        gradient = TupleOf((gradient, result.items[1] if len(result.items) == 2 else TupleOf(result.items[1:])))
-    return t.Special(e.span, FunctionOf(have.params, gradient), _name(e), (f,), {"argnums": numbers, "has_aux": has_aux})
-
-
-def _has_floats(x: AnyType) -> bool:
-    x = prune(x)
-    if isinstance(x, TupleOf):
-        return any(map(_has_floats, x.items))
-    found = element(x)
-    return isinstance(x, Later) and (found is None or found.is_float)
-
-
-def _argnums(e: s.Expression | None) -> Any:
-    match e:
-        case None:
-            return 0
-        case s.Int(value=value):
-            return value
-        case s.Tuple(items=items) if all(isinstance(x, s.Int) for x in items):
-            return tuple(x.value for x in items if isinstance(x, s.Int))
-    raise Diagnostic("E0703", "`argnums` is a number, or several in parentheses", e.span, fix="`argnums = (0, 1)`")
-
-
-@builtin("jvp")
-def jvp(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
-    """`jvp(f, (x,), (dx,))`: the value of `f` at `x`, and its derivative in the direction `dx`."""
-    given = matched("jvp", ("f", "primals", "tangents"), (False,) * 3, e, None)
-    f = c.expression(given[0], scope)  # type: ignore[arg-type]  # all are given
-    have = _function_type(f, "jvp")
-    goal = TupleOf(have.params)
-    why = Expect(goal, f"the function is `{show(have)}`", f.span)
-    primals, tangents = (c.expression(g, scope, why) for g in given[1:] if g is not None)
-    return t.Special(e.span, TupleOf((have.result, have.result)), "jvp", (f, primals, tangents))
-
-
-__all__ = ["BUILTINS", "later"]
+__all__ = ["BUILTINS", "builtin", "later"]

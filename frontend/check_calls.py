@@ -78,6 +78,13 @@ class Builtin:
         return made
 
 
+def function_type(f: t.Typed, name: str) -> FunctionOf:
+    have = prune(f.type)
+    if not isinstance(have, FunctionOf):
+        raise Diagnostic("E0301", f"`{name}` takes a function, found `{show(have)}`", f.span)
+    return have
+
+
 def _counted(n: int) -> str:
     return f"{n} argument{'s' * (n != 1)}"
 

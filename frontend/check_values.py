@@ -22,6 +22,7 @@ from .types import (
     Meta,
     RangeOf,
     TupleOf,
+    dims_of,
     element,
     later,
     prune,
@@ -257,13 +258,8 @@ def _result(op: str, x: AnyType, y: AnyType, left: t.Typed, right: t.Typed) -> A
     return Later(dtype) if isinstance(x, Later) else dtype
 
 
-def _dims(x: AnyType) -> tuple[object, ...]:
-    inner = prune(x.inner) if isinstance(x, Later) else x
-    return inner.dims if isinstance(inner, Array) else ()
-
-
 def _broadcast(wide: AnyType, other: AnyType) -> tuple[object, ...]:
-    dims, rest = list(_dims(wide)), _dims(other)
+    dims, rest = list(dims_of(wide)), dims_of(other)
     for k in range(1, len(rest) + 1):
         if dims[-k] == 1 or dims[-k] is None:
             dims[-k] = rest[-k]
@@ -271,7 +267,7 @@ def _broadcast(wide: AnyType, other: AnyType) -> tuple[object, ...]:
 
 
 def _product(x: AnyType, y: AnyType, left: t.Typed, right: t.Typed) -> AnyType:
-    a, b = _dims(x), _dims(y)
+    a, b = dims_of(x), dims_of(y)
     for v, dims in ((left, a), (right, b)):
         if not dims:
             raise Diagnostic("E0301", f"`@` takes arrays, found `{show(v.type)}`", v.span, fix="numbers are multiplied with `*`")
@@ -281,7 +277,7 @@ def _product(x: AnyType, y: AnyType, left: t.Typed, right: t.Typed) -> AnyType:
     dims = (*a[:-1], *((*b[:-2], b[-1]) if len(b) > 1 else ()))
     dtype = element(x)
     assert dtype is not None
-    return Later(Array(dtype, dims)) if dims else Later(dtype)  # type: ignore[arg-type]  # sizes
+    return Later(Array(dtype, dims)) if dims else Later(dtype)
 
 
 def _equality(c: Checker, op: str, left: t.Typed, right: t.Typed, span: Span) -> t.Typed:
@@ -354,7 +350,7 @@ def _no_negative(arg: s.Expression, instead: str) -> None:
 def subscripts(c: Checker, e: s.Index, value: t.Typed, scope: Scope) -> tuple[tuple[t.Typed, ...], list[object], list[object]]:
     """The subscripts of an array: their parts in order, what each is, and the dimensions of what they choose."""
     have = prune(value.type)
-    dims = list(_dims(have))
+    dims = list(dims_of(have))
     if len(e.args) > len(dims):
         raise Diagnostic("E0306",
                          f"`{show(have)}` has {len(dims)} dimension{'s' * (len(dims) > 1)}, found {len(e.args)} subscripts",

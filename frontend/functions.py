@@ -297,13 +297,14 @@ def rule_of(rule: t.Instance) -> custom.Rules:
         dz = yield outward(value)
         k = halting(span)
         state = pull.enter((strong(dz),), k, span)
-        return outward_cotangents(run(*state))
+        return outward_directions(run(*state))
 
     return custom.Rules(reverse=reverse)
 
 
-def outward_cotangents(x: Any) -> Any:
-    return None if isinstance(x, tuple) and not x else x
+def outward_directions(x: Any) -> Any:
+    """A gradient or a direction as staging has it: None for what is no float."""
+    return x if type(x) is not tuple else tuple(map(outward_directions, x)) if x else None
 
 
 def staged_form(f: Any, type: AnyType, span: Span) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lms.core.errors import Span
 
-from . import check_control, check_values  # noqa: F401  # they register what they check
+from . import check_control, check_derivatives, check_values  # noqa: F401  # they register what they check
 from . import syntax as s
 from .check_builtins import BUILTINS
 from .check_calls import call  # noqa: F401  # registered too

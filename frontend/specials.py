@@ -18,10 +18,9 @@ from lms.staging.rep import Rep
 from . import typed as t
 from .compile import Code, compile, compiles, sequence
 from .diagnostics import Diagnostic
-from .functions import StagedFunction, inward, staged_form
+from .functions import StagedFunction, inward, outward_directions, staged_form
 from .lending import CALLED, lend
 from .machine import Frame, State, give
-from .operations import strong
 from .printing import shown
 from .staged_control import dead
 from .types import AnyType, FunctionOf, prune
@@ -140,25 +139,40 @@ def _wrapped(node: t.Special, f: Any) -> StagedFunction:
 
 
 @special("grad")
-def grad(node: t.Special, values: tuple[Any, ...], k: Frame) -> State:
-    form, options = _wrapped(node, values[0]), node.options
-    return give(Derived(f"grad({form.name})", ad.grad(form, options["argnums"], options["has_aux"]), prune(node.type)), k)
-
-
 @special("value_and_grad")
-def value_and_grad(node: t.Special, values: tuple[Any, ...], k: Frame) -> State:
-    form, options = _wrapped(node, values[0]), node.options
-    return give(Derived(f"value_and_grad({form.name})", ad.value_and_grad(form, options["argnums"], options["has_aux"]),
-                        prune(node.type)), k)
+@special("jacobian")
+@special("hessian")
+def derived(node: t.Special, values: tuple[Any, ...], k: Frame) -> State:
+    form = _wrapped(node, values[0])
+    return give(Derived(f"{node.name}({form.name})", DERIVED[node.name](form, **node.options), prune(node.type)), k)
+
+
+def _hessian(f: Any, argnums: Any) -> Any:
+    return ad.jacobian(ad.grad(f, argnums), argnums)
+
+
+DERIVED: dict[str, Callable[..., Any]] = {
+    "grad": ad.grad, "value_and_grad": ad.value_and_grad, "jacobian": ad.jacobian, "hessian": _hessian}
 
 
 @special("jvp")
-def jvp(node: t.Special, values: tuple[Any, ...], k: Frame) -> State:
+@special("hvp")
+def along(node: t.Special, values: tuple[Any, ...], k: Frame) -> State:
     f, primals, tangents = values
     form = _wrapped(node, f)
     with current().at(node.span):
-        value, tangent = _explained(node.span, ad.jvp, form, primals, tangents)
-    return give(lend((strong(value), strong(tangent)), CALLED, node.span), k)
+        found = _explained(node.span, ad.jvp if node.name == "jvp" else ad.hvp, form, primals, outward_directions(tangents))
+    return give(lend(inward(found, None), CALLED, node.span), k)
+
+
+@special("vjp")
+def vjp(node: t.Special, values: tuple[Any, ...], k: Frame) -> State:
+    f, *primals = values
+    form = _wrapped(node, f)
+    with current().at(node.span):
+        value, pull = _explained(node.span, ad.vjp, form, *primals)
+    pulled = Derived(f"pullback of {form.name}", lambda x: pull(outward_directions(x)), prune(node.type))
+    return give((lend(inward(value, None), CALLED, node.span), pulled), k)
 
 
 __all__ = ["FunctionOf"]

@@ -302,11 +302,16 @@ def element(t: AnyType) -> Scalar | None:
     return t if isinstance(t, Scalar) else t.dtype if isinstance(t, Array) else None
 
 
-def rank(t: AnyType) -> int:
+def dims_of(t: AnyType) -> tuple[Size | None, ...]:
+    """The sizes of an array; none of anything else."""
     t = prune(t)
     if isinstance(t, Later):
         t = prune(t.inner)
-    return len(t.dims) if isinstance(t, Array) else 0
+    return t.dims if isinstance(t, Array) else ()
+
+
+def rank(t: AnyType) -> int:
+    return len(dims_of(t))
 
 
 # ------------------------------------------------------------------------------------------------ equality
