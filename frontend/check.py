@@ -18,6 +18,7 @@ from . import syntax as s
 from . import typed as t
 from .diagnostics import Diagnostic
 from .lending import owner
+from .literals import brief, fits
 from .types import (
     NEVER,
     STRING,
@@ -331,16 +332,13 @@ def check_literal(type: AnyType, literal: s.Int | s.Float) -> None:
     x = prune(type)
     x = prune(x.inner) if isinstance(x, Later) else x
     x = x.dtype if isinstance(x, Array) else x
-    if not isinstance(x, Scalar) or isinstance(literal, s.Float):
+    if not isinstance(x, Scalar):
         return
-    if x.is_float:
-        if int(x.dtype.type(literal.value)) != literal.value:
-            raise Diagnostic("E0303", f"`{literal.text}` is not exact in `{x}`", literal.span,
-                             fix=f"write it as a float: `{literal.text}.0`")
-        return
-    low, high = (0, 2**x.bits) if x.kind == "u" else (-(2 ** (x.bits - 1)), 2 ** (x.bits - 1))
-    if not low <= literal.value < high:
-        raise Diagnostic("E0303", f"`{literal.text}` does not fit in `{x}`", literal.span, fix="use a wider type")
+    if not fits(literal.value, x):
+        raise Diagnostic("E0303", f"`{brief(literal.text)}` does not fit in `{x}`", literal.span, fix="use a wider type")
+    if x.is_float and isinstance(literal, s.Int) and int(x.dtype.type(literal.value)) != literal.value:
+        raise Diagnostic("E0303", f"`{brief(literal.text)}` is not exact in `{x}`", literal.span,
+                         fix=f"write it as a float: `{brief(literal.text)}.0`")
 
 
 BOOL, I64, F64, U8 = SCALARS["bool"], SCALARS["i64"], SCALARS["f64"], SCALARS["u8"]

@@ -7,10 +7,10 @@ from lms.core.types import SCALARS, Scalar
 
 from . import syntax as s
 from . import typed as t
-from .check import BOOL, I64, U8, Checker, Expect, Scope, checks
+from .check import BOOL, F64, I64, U8, Checker, Expect, Scope, checks
 from .diagnostics import Diagnostic
 from .literals import negative
-from .operations import indexing, operator, unary_operator
+from .operations import converted, indexing, operator, unary_operator, within
 from .operators import COMPARISONS
 from .types import (
     STRING,
@@ -204,7 +204,9 @@ def combine(c: Checker, op: str, left: t.Typed, right: t.Typed, span: Span, want
             unify(side, Later(wanted))
     x, y = prune(x), prune(y)
     staged = isinstance(x, Later) or isinstance(y, Later)
-    left, right = _same_element(op, left, right, staged)
+    if op == "**":
+        right = _exponent(left, right, goal)
+    left, right = _same_element(c, op, left, right, staged)
     x, y = prune(left.type), prune(right.type)
     return t.Operation(span, _result(op, x, y, left, right), op, (left, right), operator(op))
 
@@ -213,7 +215,22 @@ def _numeric(x: AnyType) -> bool:
     return isinstance(x, Meta) or element(x) is not None
 
 
-def _same_element(op: str, left: t.Typed, right: t.Typed, staged: bool) -> tuple[t.Typed, t.Typed]:
+def _exponent(left: t.Typed, right: t.Typed, goal: AnyType | None) -> t.Typed:
+    """The exponent of a power: a float may have a whole one, which is converted."""
+    a, whole, y = prune(_element_type(left.type)), element(right.type), prune(right.type)
+    floats = a.kind == "float" if isinstance(a, Meta) else isinstance(a, Scalar) and a.is_float
+    if whole is None or not whole.is_int or not floats:
+        return right
+    if isinstance(a, Meta):
+        wanted = element(goal) if goal is not None else None
+        unify(a, wanted if wanted is not None and wanted.is_float else F64)
+    dtype = element(left.type)
+    assert dtype is not None
+    type: AnyType = Array(dtype, dims_of(y)) if rank(y) else dtype
+    return t.Operation(right.span, Later(type) if isinstance(y, Later) else type, str(dtype), (right,), converted)
+
+
+def _same_element(c: Checker, op: str, left: t.Typed, right: t.Typed, staged: bool) -> tuple[t.Typed, t.Typed]:
     """Both operands with elements of one type, and of later where one is. A number beside an array stays a number."""
     x, y = prune(left.type), prune(right.type)
     a, b = (_element_type(v) for v in (x, y))
@@ -363,6 +380,9 @@ def subscripts(c: Checker, e: s.Index, value: t.Typed, scope: Scope) -> tuple[tu
             present = [x for x in (arg.start, arg.stop, arg.step) if x is not None]
             parts += [c.expression(x, scope, Expect(Later(I64))) for x in present[:2 if arg.step is None else 3]]
             kinds.append((arg.start is not None, arg.stop is not None, arg.step is not None, arg.inclusive))
+            for end, extra in ((arg.start, 0), (arg.stop, int(arg.inclusive))):
+                if isinstance(end, s.Int) and "array" not in kinds:
+                    within(end.value + extra, d, arg.span)
             left.append(d if arg.start is None and arg.stop is None else None)
             continue
         _no_negative(arg, "a[n - 1]")

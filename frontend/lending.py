@@ -12,6 +12,7 @@ from typing import Any
 from lms.core.errors import Span
 from lms.core.ir import Value
 from lms.staging import trees
+from lms.staging.indexing import base
 from lms.staging.rep import Rep
 
 from .diagnostics import Diagnostic
@@ -84,20 +85,13 @@ def _deeply(x: Any, like: Lent) -> Any:
 
 def lend_views(x: Any, args: tuple[Any, ...]) -> Any:
     """What an operation gives: read only where it is memory of an argument that is."""
-    lent = {_memory(a.value): a for a in lent_in(args)}
+    lent = {base(a.value): a for a in lent_in(args)}
     if not lent:
         return x
     if isinstance(x, Rep):
-        owner = lent.get(_memory(x.value))
+        owner = lent.get(base(x.value))
         return x if owner is None or not x.ndim else lend(x, owner.owner, owner.where)
     return type(x)(lend_views(v, args) for v in x) if type(x) in (tuple, list) else x
-
-
-def _memory(v: Value) -> Value:
-    """The array that a view is of."""
-    while v.node is not None and (place := v.node.op.effect.view) is not None:
-        v = v.node.operands[place]
-    return v
 
 
 def claim(x: Any, span: Span, fix: str = "") -> None:

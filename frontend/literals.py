@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 
+import numpy as np
+
 from lms.core.errors import Span
-from lms.core.types import SCALARS
+from lms.core.types import SCALARS, Scalar
 
 from .diagnostics import Diagnostic
 from .syntax import Char, Float, Int, Str
@@ -26,14 +29,42 @@ def number(text: str, span: Span) -> Int | Float:
         if suffix and not suffix.startswith("f"):
             raise Diagnostic("E0106", f"`{text}` has a fraction or an exponent and cannot be of type `{suffix}`", span,
                              fix=f"write a whole number, or end it in f32 or f64: `{m[1]}f64`")
-        return Float(span, text, float(digits), suffix)
-    value = int(digits, 0) if digits[:2].lower() in ("0x", "0b") else int(digits)
-    if suffix:
-        scalar = SCALARS[suffix]
-        bits = scalar.bits - (scalar.kind == "i")
-        if value > (1 << bits) - (scalar.kind == "u"):  # 128i8 is one too large, but -128i8 is not
-            raise Diagnostic("E0106", f"`{m[1]}` does not fit in `{suffix}`", span, fix="write a wider type")
-    return Int(span, text, value, suffix)
+        value = float(digits)
+        if not fits(value, SCALARS[suffix or "f64"]):
+            raise Diagnostic("E0106", f"`{brief(m[1])}` does not fit in `{suffix or 'f64'}`", span,
+                             fix="write a wider type" if suffix == "f32" and math.isfinite(value) else "`inf` is infinity")
+        return Float(span, text, value, suffix)
+    whole = _whole(digits)
+    scalar = SCALARS[suffix or "f64"]
+    if whole is None or not (fits(whole, scalar) or scalar.is_int and fits(-whole, scalar)):  # of 128i8, -128i8 is one
+        raise Diagnostic("E0106", f"`{brief(m[1])}` does not fit in `{suffix or 'f64'}`", span,
+                         fix="write a wider type" if suffix else "write a smaller number")
+    return Int(span, text, whole, suffix)
+
+
+def _whole(digits: str) -> int | None:
+    """A whole number; None for one with more digits than any type has room for."""
+    if len(digits) > 2000:
+        return None
+    return int(digits, 0) if digits[:2].lower() in ("0x", "0b") else int(digits)
+
+
+def fits(x: int | float, scalar: Scalar) -> bool:
+    """Whether a number is in the range of a type."""
+    if scalar.is_float:
+        try:
+            with np.errstate(over="ignore"):
+                return bool(np.isfinite(scalar.dtype.type(float(x))))
+        except OverflowError:  # of a whole number
+            return False
+    assert isinstance(x, int)
+    bits = scalar.bits - (scalar.kind == "i")
+    return (0 if scalar.kind == "u" else -(1 << bits)) <= x < 1 << bits
+
+
+def brief(text: str) -> str:
+    """A number for a message, which may have hundreds of digits."""
+    return text if len(text) <= 40 else f"{text[:16]}...{text[-8:]}"
 
 
 def negative(x: Int | Float, span: Span) -> Int | Float:

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import operator as py
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from lms.core import primitives as p
 from lms.core.builder import current
-from lms.core.errors import LmsError, Span
+from lms.core.errors import LmsError, Span, StagingError
 from lms.core.types import Scalar
 from lms.staging import elementwise, ops
 from lms.staging.creation import copy
@@ -24,7 +24,7 @@ from . import typed as t
 from .diagnostics import Diagnostic
 from .lending import Lent, claim, lend_views
 from .machine import charge
-from .types import AnyType, Later, element, prune, rank, show
+from .types import AnyType, Later, dims_of, element, prune, rank, show
 
 Run = Callable[..., Any]
 Make = Callable[[t.Operation], Run]
@@ -71,7 +71,7 @@ def operator(op: str) -> Make:
         left = prune(node.args[0].type)
         if isinstance(prune(node.type), Later):
             dtype = element(left)
-            return emitted(node.span, divided(op, dtype) if op in "/%" and dtype is not None else _LATER[op])
+            return emitted(node.span, later_operator(op, dtype))
         if isinstance(left, Scalar):
             return now(op, left, node.span)
         return joined if op == "+" else _NOW[op]
@@ -84,6 +84,23 @@ def joined(xs: Any, ys: Any) -> Any:
     both = xs + ys
     charge(len(both) // 16)
     return both
+
+
+def later_operator(op: str, dtype: Scalar | None) -> Callable[..., Any]:
+    """An operator on values of later, whose elements are of a type."""
+    if dtype is not None and op in "/%":
+        return divided(op, dtype)
+    return _whole_power_later if op == "**" and dtype is not None and dtype.is_int else _LATER[op]
+
+
+def _whole_power_later(x: Any, y: Any) -> Any:
+    known = elementwise.constant(y)
+    if known is not None and known < 0:
+        raise StagingError("a whole number to a negative power is no whole number", fix="convert it: `f64(x) ** y`")
+    if known is None and any(isinstance(v, Rep) and v.ndim for v in (x, y)):
+        raise StagingError("whole numbers in arrays have powers that are known now only",
+                           fix="convert them: `f64(x) ** f64(y)`, or write a comprehension")
+    return ops.power(x, y)
 
 
 def divided(op: str, dtype: Scalar) -> Callable[..., Any]:
@@ -200,7 +217,7 @@ def number_of(x: Any, target: Scalar, span: Span) -> Any:
         raise Diagnostic("E0503", f"{x} is no whole number", span) from None
     low, high = (0, 2**target.bits) if target.kind == "u" else (-(2 ** (target.bits - 1)), 2 ** (target.bits - 1))
     if not low <= value < high:
-        raise Diagnostic("E0503", f"{value} does not fit in `{target}`", span)
+        raise Diagnostic("E0503", f"{x} does not fit in `{target}`", span)
     return value
 
 
@@ -268,7 +285,7 @@ def byte(character: str, span: Span) -> int:
 
 
 def key_of(kinds: list[Any], values: list[Any]) -> Any:
-    """Subscripts as NumPy has them."""
+    """Subscripts of an array as NumPy has them."""
     rest = iter(values)
     key: list[Any] = []
     for kind in kinds:
@@ -284,6 +301,33 @@ def key_of(kinds: list[Any], values: list[Any]) -> Any:
     return tuple(key)
 
 
+def told(node: t.Operation) -> Callable[[Sequence[Any]], None]:
+    """Looks at the subscripts of a node when they are known: parts that are cut at numbers of now, in arrays of known sizes."""
+    kinds, parts = node.options["kinds"], node.args[1:]
+    asked: list[tuple[int, int, int]] = []  # which part, what is added to it, the size
+    place = 0
+    sizes = dims_of(node.args[0].type) if "array" not in kinds else ()  # a mask may stand for several axes
+    for kind, size in zip(kinds, sizes, strict=False):
+        ends = [k for k, there in enumerate(kind[:2]) if there] if isinstance(kind, tuple) else []
+        for j, end in enumerate(ends):
+            if isinstance(size, int) and isinstance(parts[place + j], t.Lift):
+                asked.append((place + j, int(kind[3] and end == 1), size))
+        place += sum(kind[:3]) if isinstance(kind, tuple) else 1
+
+    def look(values: Sequence[Any]) -> None:
+        for k, extra, size in asked:
+            within(elementwise.constant(values[k]) + extra, size, node.span)
+
+    return look
+
+
+def within(end: int, size: Any, span: Span) -> None:
+    """Refuse a part of an array that is known not to be there; later, as in NumPy, a part ends with the array."""
+    if isinstance(size, int) and end > size:
+        raise Diagnostic("E0306", f"this part goes to {end}, and the array has {size} element{'s' * (size != 1)} there", span,
+                         fix="leave the end out to go as far as the array does: `a[1..]`")
+
+
 def _end(k: Any) -> Any:
     """An end of a part, which is counted from 0."""
     known = elementwise.constant(k)
@@ -293,8 +337,13 @@ def _end(k: Any) -> Any:
 
 
 def _load(node: t.Operation) -> Run:
-    kinds = node.options["kinds"]
-    return emitted(node.span, lambda a, *values: lend_views(get(a, key_of(kinds, list(values)), wraps=False), (a,)))
+    kinds, look = node.options["kinds"], told(node)
+
+    def run(a: Any, *values: Any) -> Any:
+        look(values)
+        return lend_views(get(a, key_of(kinds, list(values)), wraps=False), (a,))
+
+    return emitted(node.span, run)
 
 
 def copied(node: t.Operation) -> Run:
@@ -308,14 +357,15 @@ def storing(op: str) -> Make:
     """`a[i] = x`, and `a[i] op= x`."""
 
     def make(node: t.Operation) -> Run:
-        kinds = node.options["kinds"]
+        kinds, look = node.options["kinds"], told(node)
         dtype = element(node.args[0].type)
         assert dtype is not None
-        f = None if not op else divided(op, dtype) if op in "/%" else _LATER[op]
+        f = None if not op else later_operator(op, dtype)
 
         def run(a: Any, *values: Any) -> Any:
             claim(a, node.span)
             *keys, value = values
+            look(keys)
             key = key_of(kinds, keys)
             put(a, key, value if f is None else f(get(a, key, wraps=False), value), wraps=False)
             return ()

@@ -162,7 +162,7 @@ def along(node: t.Special, values: tuple[Any, ...], k: Frame) -> State:
     form = _wrapped(node, f)
     with current().at(node.span):
         found = _explained(node.span, ad.jvp if node.name == "jvp" else ad.hvp, form, primals, outward_directions(tangents))
-    return give(lend(inward(found, None), CALLED, node.span), k)
+    return give(lend(inward(found), CALLED, node.span), k)
 
 
 @special("vjp")
@@ -172,7 +172,7 @@ def vjp(node: t.Special, values: tuple[Any, ...], k: Frame) -> State:
     with current().at(node.span):
         value, pull = _explained(node.span, ad.vjp, form, *primals)
     pulled = Derived(f"pullback of {form.name}", lambda x: pull(outward_directions(x)), prune(node.type))
-    return give((lend(inward(value, None), CALLED, node.span), pulled), k)
+    return give((lend(inward(value), CALLED, node.span), pulled), k)
 
 
 __all__ = ["FunctionOf"]

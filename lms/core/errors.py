@@ -42,9 +42,23 @@ class Span:
         stop = len(text.encode()[: self.end_column].decode(errors="replace")) if self.end_line == self.line else len(text)
         margin = len(text) - len(text.lstrip())
         start = max(start, margin)
-        carets = " " * (start - margin) + "^" * max(1, stop - start)
+        shown, start, stop = _window(text.strip(), start - margin, stop - margin)
         gutter = f"{self.line:>5} | "
-        return f"{gutter}{text.strip()}\n{' ' * (len(gutter) - 2)}| {carets}"
+        return f"{gutter}{shown}\n{' ' * (len(gutter) - 2)}| {' ' * start}{'^' * max(1, stop - start)}"
+
+
+WIDEST = 160  # characters of a line that are shown
+
+
+def _window(text: str, start: int, stop: int) -> tuple[str, int, int]:
+    """The part of a line around a stretch of it, and where that stands in the part: long lines are cut."""
+    if len(text) <= WIDEST:
+        return text, start, stop
+    first = min(max(0, start - WIDEST // 4), len(text) - WIDEST)
+    last = first + WIDEST
+    before, behind = "..." if first else "", "..." if last < len(text) else ""
+    shown = before + text[first:last] + behind
+    return shown, start - first + len(before), min(stop, last) - first + len(before)
 
 
 class LmsError(Exception):

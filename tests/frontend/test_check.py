@@ -92,7 +92,7 @@ def test_a_check_that_was_interrupted_leaves_nothing_behind(monkeypatch: pytest.
         raise KeyboardInterrupt
 
     with monkeypatch.context() as m:
-        m.setattr("lms.frontend.check_builtins.result_type", interrupted)
+        m.setattr("lms.frontend.check_library.result_type", interrupted)
         with pytest.raises(KeyboardInterrupt):
             check_text(text)
     assert not check_text(text)[1]

@@ -44,8 +44,8 @@ CALLS = {  # the arguments, where one array of floats is not what a function tak
     "einsum": "\"ij,j->i\", a, x",
     "bincount": "i, minlength = 8", "polyval": "x, 2.0", "polygamma": "1, x", "digitize": "x, [0.0, 0.25, 0.5]",
     "percentile": "x, 40.0", "quantile": "x, 0.4", "nan_to_num": "x", "average": "x", "norm": "x", "vander": "x",
-    "erfinv": "x", "factorial": "k", "searchsorted": "[0.0, 0.25, 0.5], x", "gcd": "k, k", "modf": "s", "fsum": "[s, s]", "ptp": "x",
-    "fill_diagonal": "a, 1.0",
+    "erfinv": "x", "factorial": "k", "searchsorted": "[0.0, 0.25, 0.5], x", "gcd": "k, k", "modf": "s", "fsum": "[s, s]",
+    "ptp": "x", "fill_diagonal": "a, 1.0",
     **dict.fromkeys("acosh arccosh".split(), "x + 1.5"), "degrees": "x", "logit": "x",
 }
 EAGER = {"fill_diagonal": lambda a, v: np.where(np.eye(3) > 0, v, a), "lgamma": special.gammaln,
