@@ -24,9 +24,10 @@ from lms.core.lazy import special
 from lms.core.primitives.record import Record
 from lms.core.text import qualified
 
-from .python_function import FunctionWriter, unique
+from .identifiers import unused
+from .python_function import FunctionWriter, spelled
 from .python_prelude import HELPERS, class_names, record_classes
-from .values import arguments, rebuild
+from .values import arguments, fields_of, rebuild
 
 DEEPEST = 200_000
 RESERVED = {*keyword.kwlist, *dir(builtins), "np", "special", *HELPERS}
@@ -56,8 +57,7 @@ def compile(program: Program) -> Callable[..., tuple[Any, ...]]:
         return tuple(getattr(x, name) for name in records[type(x)][2]) if type(x) in records else None
 
     def run(*args: Any) -> tuple[Any, ...]:
-        values = rebuild(arguments(main, args), lambda x: x.fields if isinstance(x, Record) else None,
-                         lambda x, fields: classes[x.type.name, x.tag](*fields))
+        values = rebuild(arguments(main, args), fields_of, lambda x, fields: classes[x.type.name, x.tag](*fields))
         out = _deep(entry, values)
         results = () if out is None else (out,) if len(main.body.results) == 1 else out
         return tuple(rebuild(results, take_apart, lambda x, fields: Record(*records[type(x)][:2], fields)))
@@ -90,7 +90,7 @@ class _Module:
         self.helpers: dict[str, None] = {}
 
     def fresh(self, hint: str, otherwise: str) -> str:
-        name, _ = unique(hint, otherwise, 0, self.taken)
+        name, _ = unused(spelled(hint, otherwise), 0, self.taken)
         self.taken.add(name)
         return name
 

@@ -16,6 +16,7 @@ from lms.core.types import ArrayType, SumType, f64, i64
 
 from . import python_linalg
 from . import python_ops as ops
+from .identifiers import Scopes
 from .python_ops import ARRAYS, TERNARY, Expr, constant, join, strong
 from .python_statements import STATEMENTS, only_assigned
 
@@ -33,15 +34,10 @@ class Module(Protocol):
     def given(self, function: Any) -> str: ...
 
 
-def unique(hint: str, otherwise: str, k: int, *taken: Any) -> tuple[str, int]:
-    """An identifier close to the hint that is not taken, and its number, from `k` on."""
-    base = re.sub(r"\W", "_", hint, flags=re.ASCII).strip("_") or otherwise
-    base = f"_{base}" if base[0].isdigit() else base
-    name = f"{base}_{k}" if k else base
-    while any(name in each for each in taken):
-        k += 1
-        name = f"{base}_{k}"
-    return name, k
+def spelled(hint: str, otherwise: str) -> str:
+    """An identifier close to the hint."""
+    name = re.sub(r"\W", "_", hint, flags=re.ASCII).strip("_") or otherwise
+    return f"_{name}" if name[0].isdigit() else name
 
 
 class FunctionWriter:
@@ -52,8 +48,7 @@ class FunctionWriter:
         self.effects = module.effects
         self.lines: list[str] = []
         self.depth = 1
-        self.scopes: list[set[str]] = [set()]
-        self.tried: dict[tuple[str, str], int] = {}  # the last number each hint was tried with
+        self.names = Scopes(spelled, module.taken)
         self.pending: dict[Value, Expr] = {}
         self.bound: dict[Value, Expr] = {}
         self.serial = 0
@@ -117,24 +112,20 @@ class FunctionWriter:
         return name
 
     def name(self, hint: str, otherwise: str = "t") -> str:
-        name, k = unique(hint, otherwise, self.tried.get((hint, otherwise), 0), self.module.taken, *self.scopes)
-        self.tried[hint, otherwise] = k
-        self.scopes[-1].add(name)
-        return name
+        """A new name, taken until the block ends."""
+        return self.names.new(hint, otherwise)
 
     @contextmanager
     def indented(self) -> Iterator[list[str]]:
         """Lines of a block of their own; names made inside are free again after it."""
         outer, self.lines = self.lines, []
-        tried = dict(self.tried)
-        self.scopes.append(set())
         self.depth += 1
         try:
-            yield self.lines
+            with self.names.block():
+                yield self.lines
         finally:
             self.depth -= 1
-            self.scopes.pop()
-            self.lines, self.tried = outer, tried
+            self.lines = outer
 
     def write(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
@@ -388,9 +379,9 @@ class FunctionWriter:
         start, stop, step = bounds
         self.before(bounds)
         counter = self.name(body.params[0].name, "i")
-        self.scopes[-1].discard(counter)  # the next loop may use it again
+        self.names.free(counter)  # the next loop may use it again
         with self.indented() as lines:
-            self.scopes[-1].add(counter)
+            self.names.hold(counter)
             lo, hi = (start.range[0], stop.range[1] - 1) if step.range[0] > 0 else (stop.range[0] + 1, start.range[1])
             self.bound[body.params[0]] = Expr(counter, weak=True, range=(lo, max(lo, hi)), names=frozenset({counter}))
             self.bind(body.params[1:], names, weak)

@@ -128,6 +128,11 @@ def located(error: E, span: Span | None) -> E:
     return type(error)(f"{span}: {said}" + (f"\n{shown}" if shown else ""))
 
 
+def fields_of(x: Any) -> tuple[Any, ...] | None:
+    """The fields of a record."""
+    return x.fields if isinstance(x, Record) else None
+
+
 def rebuild(values: Sequence[Any], fields: Callable[[Any], tuple[Any, ...] | None],
             make: Callable[[Any, tuple[Any, ...]], Any]) -> list[Any]:
     """Values with every record in them made anew: `fields` takes one apart (None: not a record), `make` puts the copy together.

@@ -8,7 +8,7 @@ from typing import Any
 from lms.ad import api as ad
 from lms.core import primitives as p
 from lms.core.builder import current, staging
-from lms.core.errors import LmsError, Span
+from lms.core.errors import Span
 from lms.core.types import bool_
 from lms.staging.blocks import inside
 from lms.staging.messages import operands_of, template
@@ -22,7 +22,7 @@ from .functions import StagedFunction, inward, outward_directions, staged_form
 from .lending import CALLED, lend
 from .machine import Frame, State, give
 from .printing import shown
-from .staged_control import dead
+from .staged_control import dead, explained
 from .types import AnyType, FunctionOf, prune
 
 Special = Callable[[t.Special, tuple[Any, ...], Any], State]
@@ -59,9 +59,9 @@ def print_(node: t.Special, values: tuple[Any, ...], k: Frame) -> State:
     if not staging() or (at_top() and not any(isinstance(x, Rep) for x in values)):
         OUTPUT[-1](str(_text(node, values)))
         return give((), k)
-    text = _explained(node.span, _text, node, values)
+    text = explained(node.span, _text, node, values)
     with current().at(node.span):
-        _explained(node.span, lambda: current().emit(p.control.print_, *operands_of([text]), template=template([text]), end="\n"))
+        explained(node.span, lambda: current().emit(p.control.print_, *operands_of([text]), template=template([text]), end="\n"))
     return give((), k)
 
 
@@ -75,15 +75,6 @@ def at_top() -> bool:
 
 
 TOP = "top"
-
-
-def _explained(span: Span, f: Callable[..., Any], *args: Any) -> Any:
-    try:
-        return f(*args)
-    except Diagnostic:
-        raise
-    except LmsError as e:
-        raise Diagnostic("E0501", e.message, span, fix=e.fix) from None
 
 
 @special("error")
@@ -127,7 +118,7 @@ class Derived:
 
     def enter(self, args: tuple[Any, ...], k: Frame, span: Span) -> State:
         with current().at(span):
-            return give(lend(inward(_explained(span, self.f, *args)), CALLED, span), k)
+            return give(lend(inward(explained(span, self.f, *args)), CALLED, span), k)
 
     def __repr__(self) -> str:
         return f"<function {self.name}>"
@@ -161,7 +152,7 @@ def along(node: t.Special, values: tuple[Any, ...], k: Frame) -> State:
     f, primals, tangents = values
     form = _wrapped(node, f)
     with current().at(node.span):
-        found = _explained(node.span, ad.jvp if node.name == "jvp" else ad.hvp, form, primals, outward_directions(tangents))
+        found = explained(node.span, ad.jvp if node.name == "jvp" else ad.hvp, form, primals, outward_directions(tangents))
     return give(lend(inward(found), CALLED, node.span), k)
 
 
@@ -170,7 +161,7 @@ def vjp(node: t.Special, values: tuple[Any, ...], k: Frame) -> State:
     f, *primals = values
     form = _wrapped(node, f)
     with current().at(node.span):
-        value, pull = _explained(node.span, ad.vjp, form, *primals)
+        value, pull = explained(node.span, ad.vjp, form, *primals)
     pulled = Derived(f"pullback of {form.name}", lambda x: pull(outward_directions(x)), prune(node.type))
     return give((lend(inward(value), CALLED, node.span), pulled), k)
 

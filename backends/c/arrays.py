@@ -251,7 +251,7 @@ def nest(w: FunctionWriter, letters: Sequence[tuple[str, Expr]], body: Callable[
         nest(w, rest, body, {**index, letter: variable(name, SIZES)})
     w.lines += lines
     w.close()
-    w.scopes[-1].discard(name)
+    w.names.free(name)
 
 
 @rule(p.array.contract_into)
@@ -302,7 +302,7 @@ def _argsort_into(w: FunctionWriter, node: Node) -> None:
     w.write(f"if ({scratch} == NULL) return lms->status;")
     key = element(keys, [variable(name, SIZES)])
     w.write(f"for (int64_t {name} = 0; {name} < {n.at(70)}; {name}++) {scratch}[{name}] = {_key(t.dtype, key).text};")
-    w.scopes[-1].discard(name)
+    w.names.free(name)
     w.write(f"lms_argsort({scratch}, {out.data}, {w.strides(out)[0].text}, {n.text});")
     w.write(f"lms_release(lms, {scratch});")
 

@@ -15,7 +15,7 @@ from lms.core.primitives.record import Record
 from lms.core.types import ArrayType, Scalar, SumType, Type
 
 from ..cycles import cycles
-from ..values import arguments
+from ..values import arguments, fields_of, rebuild
 from .interface import Interface, Result, Way
 from .runtime import STATUSES
 
@@ -215,38 +215,29 @@ def _fields(t: SumType, tag: int) -> Any:
 
 
 def _packed(record: Record, keep: list[Any]) -> int:
-    """The address of a node for a record; the records in it first, without recursion."""
-    done: dict[int, int] = {}
-    stack = [record]
-    while stack:
-        top = stack[-1]
-        waiting = [f for f in top.fields if isinstance(f, Record) and id(f) not in done]
-        if waiting:
-            stack += waiting
-            continue
-        stack.pop()
-        if id(top) in done:
-            continue
-        node = _layout(top.type, top.tag)()
-        node.tag = top.tag
-        case = getattr(node, "as").case
-        for k, ((_, f), value) in enumerate(zip(top.type.constructors[top.tag].fields, top.fields, strict=True)):
+    """The address of a node for a record."""
+    def node(record: Record, parts: tuple[Any, ...]) -> int:
+        made = _layout(record.type, record.tag)()
+        made.tag = record.tag
+        case = getattr(made, "as").case
+        for k, ((_, f), part) in enumerate(zip(record.type.constructors[record.tag].fields, parts, strict=True)):
             if isinstance(f, ArrayType):
-                place = getattr(case, f"f{k}")
-                value = value if f.layout == "S" else np.ascontiguousarray(value)
-                keep.append(value)
-                place.data = value.ctypes.data
-                place.shape[:f.rank] = value.shape
+                place, array = getattr(case, f"f{k}"), part if f.layout == "S" else np.ascontiguousarray(part)
+                keep.append(array)
+                place.data = array.ctypes.data
+                place.shape[:f.rank] = array.shape
                 if f.layout == "S":
-                    place.strides[:f.rank] = [s // value.itemsize for s in value.strides]
+                    place.strides[:f.rank] = [s // array.itemsize for s in array.strides]
             elif isinstance(f, SumType):
-                setattr(case, f"f{k}", done[id(value)])
+                setattr(case, f"f{k}", part)  # its address
             else:
                 assert isinstance(f, Scalar)
-                setattr(case, f"f{k}", _NUMBERS[f.name](value.real, value.imag) if f.is_complex else value.item())
-        keep.append(node)
-        done[id(top)] = ctypes.addressof(node)
-    return done[id(record)]
+                setattr(case, f"f{k}", _NUMBERS[f.name](part.real, part.imag) if f.is_complex else part.item())
+        keep.append(made)
+        return ctypes.addressof(made)
+
+    (address,) = rebuild([record], fields_of, node)
+    return int(address)
 
 
 def _record(t: SumType, address: int) -> Record:

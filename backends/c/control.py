@@ -154,7 +154,7 @@ def _for(w: FunctionWriter, node: Node) -> None:
     w.write(head)
     w.lines += lines
     w.close()
-    w.scopes[-1].discard(counter)  # the next loop may use it again
+    w.names.free(counter)  # the next loop may use it again
     _bind(w, node.results, slots)
 
 

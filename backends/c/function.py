@@ -19,9 +19,10 @@ from lms.core.ir import Block, Node, Value
 from lms.core.primitives import Primitive
 from lms.core.types import ArrayType, Dim, Size, SumType, Type, symbol
 
+from ..identifiers import Scopes
 from ..ownership import Ownership, managed
 from .expressions import SIZES, Expr, number, plus, range_of, times, variable
-from .names import quoted, size_name, unique
+from .names import RESERVED, quoted, size_name, spelled
 from .signature import Module, Signature, told_by
 
 _STRING = re.compile(r'"(?:\\.|[^"\\])*"')
@@ -83,8 +84,7 @@ class FunctionWriter:
         self.lines: list[Line] = []
         self.depth = 1
         self.span: Span | None = None
-        self.scopes: list[set[str]] = [set()]
-        self.tried: dict[tuple[str, str], int] = {}
+        self.names = Scopes(spelled, RESERVED, module.taken)
         self.env: dict[Value, V] = {}
         self.pending: dict[Value, Expr] = {}
         self.aims: dict[Value, Expr] = {}  # the variables that results of branches are to be left in
@@ -109,25 +109,21 @@ class FunctionWriter:
 
     def name(self, hint: str, otherwise: str = "t") -> str:
         """A new name, taken until the block ends."""
-        name, k = unique(hint, otherwise, self.tried.get((hint, otherwise), 0), self.module.taken, *self.scopes)
-        self.tried[hint, otherwise] = k
-        self.scopes[-1].add(name)
-        return name
+        return self.names.new(hint, otherwise)
 
     @contextmanager
     def inner(self) -> Iterator[list[Line]]:
         """Lines of a block of their own, with names and pending expressions of their own."""
-        saved = self.lines, self.tried, self.pending, self.span
-        self.lines, self.tried, self.pending = [], dict(self.tried), {}
-        self.scopes.append(set())
+        saved = self.lines, self.pending, self.span
+        self.lines, self.pending = [], {}
         self.depth += 1
         try:
-            yield self.lines
+            with self.names.block():
+                yield self.lines
             self.lines[:] = without_idle(self.lines)
         finally:
             self.depth -= 1
-            self.scopes.pop()
-            self.lines, self.tried, self.pending, self.span = saved
+            self.lines, self.pending, self.span = saved
 
     def write(self, text: str, sets: str = "") -> None:
         """A line that does something; what sets a variable can go where nobody reads it."""

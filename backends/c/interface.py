@@ -16,7 +16,7 @@ from lms.core.ir import Value
 from lms.core.types import ArrayType, Dim, Scalar, Size, SumType, Type, symbol
 
 from .function import Line
-from .names import RESERVED, comment, size_name, spelled, unique
+from .names import comment, size_name, spelled, unique
 from .signature import Module, Signature, known_outside
 
 
@@ -74,7 +74,7 @@ def interface(signature: Signature, name: str) -> Interface:
     taken: set[str] = {"lms", name}
 
     def fresh(hint: str, otherwise: str) -> str:
-        found, _ = unique(hint, otherwise, 0, taken, RESERVED)
+        found = unique(hint, otherwise, taken)
         taken.add(found)
         return found
 
@@ -188,7 +188,7 @@ class _Wrapper:
         self.taken = {"lms", face.name, *face.sizes.values(), *(n for n, _, _ in face.params), *(r.name for r in face.results)}
 
     def name(self, hint: str) -> str:
-        found, _ = unique(hint, "t", 0, self.taken, RESERVED)
+        found = unique(hint, "t", self.taken)
         self.taken.add(found)
         return found
 

@@ -8,6 +8,8 @@ from collections.abc import Container
 
 from lms.core.types import Dim, Size
 
+from ..identifiers import unused
+
 _KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long register
 restrict return short signed sizeof static struct switch typedef union unsigned void volatile while _Alignas _Alignof _Atomic
 _Bool _Complex _Generic _Imaginary _Noreturn _Static_assert _Thread_local bool true false asm typeof complex
@@ -55,14 +57,9 @@ def spelled(hint: str, otherwise: str) -> str:
     return f"_{name}" if name[0].isdigit() or name.startswith("lms_") or name.startswith("LMS_") else name
 
 
-def unique(hint: str, otherwise: str, k: int, *taken: Container[str]) -> tuple[str, int]:
-    """An identifier close to a hint that nothing has taken, and its number, from `k` on."""
-    base = spelled(hint, otherwise)
-    name = f"{base}_{k}" if k else base
-    while name in RESERVED or any(name in each for each in taken):
-        k += 1
-        name = f"{base}_{k}"
-    return name, k
+def unique(hint: str, otherwise: str, taken: Container[str]) -> str:
+    """An identifier close to a hint that nothing has taken."""
+    return unused(spelled(hint, otherwise), 0, RESERVED, taken)[0]
 
 
 def size_name(d: Size) -> str:

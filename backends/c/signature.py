@@ -147,7 +147,7 @@ class Module:
         self.units = [Unit(program, self) for program in programs]
 
     def fresh(self, hint: str, otherwise: str) -> str:
-        name, _ = unique(hint, otherwise, 0, self.taken)
+        name = unique(hint, otherwise, self.taken)
         self.taken.add(name)
         return name
 

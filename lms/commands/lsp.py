@@ -36,7 +36,7 @@ lms lsp                    # editors start it; editors/README.md says how
 
 def serve(options: argparse.Namespace) -> None:
     if importlib.util.find_spec("pygls") is None:
-        raise UsageError("the language server needs pygls: pip install 'lms-lang[lsp]'")
+        raise UsageError("the language server needs pygls: pip install 'pygls>=2.0'")
     # copies, since pygls closes what it was given
     with open(os.dup(sys.stdin.fileno()), "rb") as source, open(os.dup(sys.stdout.fileno()), "wb") as sink:
         server().start_io(source, sink)

@@ -13,7 +13,7 @@ from lms.ad.differentiate import Differentiate
 from lms.backends.interpret import run
 from lms.core import primitives as p
 from lms.core.builder import Builder, building, current
-from lms.core.ir import Program, Value
+from lms.core.ir import Function, Program, Value
 from lms.core.types import ArrayType, Dim, Scalar, Size, Type, f64, i64, is_differentiable, symbol
 from lms.core.verify import verify
 from lms.staging.rep import Rep
@@ -133,12 +133,7 @@ def program(build: Callable[..., Any], types: Sequence[Type], functions: Sequenc
     made = Program()
     b = Builder(made)
     with building(b):
-        for define in functions:
-            define(b)
-        mut = frozenset(k for k, t in enumerate(types) if isinstance(t, ArrayType))
-        with b.function("f", types, [f"x{k}" for k in range(len(types))], mut=mut) as f:
-            f.body.results = tuple(map(value, listed(build(*map(Rep, f.body.params)))))
-        name = "f"
+        name = _primal(b, build, types, functions).name
         for k in range(order):
             name = _gradient(b, name, wrt, weighted=k < order - 1 or not gradient)
     made.entry = name
@@ -147,6 +142,15 @@ def program(build: Callable[..., Any], types: Sequence[Type], functions: Sequenc
         made = Differentiate().run(made)
         verify(made)
     return made
+
+
+def _primal(b: Builder, build: Callable[..., Any], types: Sequence[Type], functions: Sequence[Define]) -> Function:
+    for define in functions:
+        define(b)
+    mut = frozenset(k for k, t in enumerate(types) if isinstance(t, ArrayType))
+    with b.function("f", types, [f"x{k}" for k in range(len(types))], mut=mut) as f:
+        f.body.results = tuple(map(value, listed(build(*map(Rep, f.body.params)))))
+    return f
 
 
 def _gradient(b: Builder, name: str, wrt: Sequence[int], weighted: bool) -> str:
@@ -249,12 +253,9 @@ def _along(build: Callable[..., Any], types: Sequence[Type], functions: Sequence
     made = Program()
     b = Builder(made)
     with building(b):
-        for define in functions:
-            define(b)
-        mut = frozenset(k for k, t in enumerate(types) if isinstance(t, ArrayType))
-        with b.function("f", types, [f"x{k}" for k in range(len(types))], mut=mut) as f:
-            f.body.results = tuple(map(value, listed(build(*map(Rep, f.body.params)))))[:1]
-        name = _gradient(b, "f", wrt, weighted=True) if order else "f"
+        f = _primal(b, build, types, functions)
+        f.body.results = f.body.results[:1]
+        name = _gradient(b, f.name, wrt, weighted=True) if order else f.name
         all_types = [*types, *(types[k] for k in wrt)]
         mut = frozenset(k for k, t in enumerate(all_types) if isinstance(t, ArrayType))
         with b.function("along", all_types, mut=mut) as g:

@@ -13,6 +13,7 @@ import pytest
 from lms.backends.llvm import Options, emit_module, jit, support
 from lms.backends.llvm.abi import BLOCK, CALLBACKS, CONTEXT, NODE_FIELDS, VALUES, Module, Site, Status, offsets
 from lms.backends.llvm.emit import declaration
+from lms.backends.values import fields_of, rebuild
 from lms.core.ir import Program
 from lms.core.primitives.control import ERRORS
 from lms.core.primitives.record import Record
@@ -101,26 +102,20 @@ class Native:
             _write(at, t.dtype.type(v))
 
     def _node(self, root: Record) -> int:
-        made: dict[int, int] = {}
-        work = [root]
-        while work:
-            r = work[-1]
-            missing = [f for f in r.fields if isinstance(f, Record) and id(f) not in made]
-            if missing:
-                work += missing
-                continue
-            work.pop()
+        def node(r: Record, parts: tuple[Any, ...]) -> int:
             types = tuple(t for _, t in r.type.constructors[r.tag].fields)
             buffer = np.zeros(2 + offsets(types)[-1], np.int64)
             self.keep.append(buffer)
             buffer[:2] = -1, r.tag
-            for f, t, slot in zip(r.fields, types, offsets(types), strict=False):
-                if isinstance(f, Record):
-                    buffer[2 + slot] = made[id(f)]
+            for part, t, slot in zip(parts, types, offsets(types), strict=False):
+                if isinstance(t, SumType):
+                    buffer[2 + slot] = part  # its address
                 else:
-                    self._put(buffer.ctypes.data + NODE_FIELDS + 8 * slot, t, f)
-            made[id(r)] = buffer.ctypes.data
-        return made[id(root)]
+                    self._put(buffer.ctypes.data + NODE_FIELDS + 8 * slot, t, part)
+            return buffer.ctypes.data
+
+        (address,) = rebuild([root], fields_of, node)
+        return int(address)
 
     def _values(self, types: Sequence[Type], at: int) -> list[Any]:
         return [self._take(t, at + 8 * slot) for t, slot in zip(types, offsets(tuple(types)), strict=False)]

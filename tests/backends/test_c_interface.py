@@ -30,7 +30,7 @@ FLAGS = (*STRICT, "-O1")
     ("θ", "theta"), ("Δx", "Deltax"), ("é", "e"), ("grad(f)", "grad_f"), ("<lambda>", "lambda"), ("2d", "_2d"), ("", "t"),
     ("for", "for_1"), ("exp", "exp_1"), ("powf", "powf_1"), ("rewind", "rewind_1"), ("lms_x", "_lms_x"), ("x.y", "x_y")])
 def test_names(name: str, found: str) -> None:
-    assert unique(name, "t", 0, ())[0] == found
+    assert unique(name, "t", ()) == found
 
 
 def test_unknown_letters_are_numbered() -> None:
