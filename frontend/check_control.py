@@ -1,4 +1,4 @@
-"""Blocks, variables, choices, loops, functions, `reset` and `shift`: where stages meet."""
+"""Blocks, variables, choices, loops, and what leaves them: where stages meet."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@
 """
 
 import ctypes
+import os
 import sys
 
 import numpy as np
@@ -22,7 +23,7 @@ def gradient(library: ctypes.CDLL, w: np.ndarray, x: np.ndarray, y: np.ndarray) 
 
 
 def main() -> None:
-    library = ctypes.CDLL(sys.argv[1])
+    library = ctypes.CDLL(os.path.abspath(sys.argv[1]))  # a name alone would be looked for where the system has its libraries
     rng = np.random.default_rng(0)
     x = rng.normal(size=(100, 3))
     y = np.sign(x @ np.array([1.0, -2.0, 0.5]))

@@ -37,7 +37,8 @@ def found() -> Iterator[tuple[str, str]]:
     yield "cpu", f"{llvm.get_host_cpu_name()}, {os.cpu_count()} cores, {_vectors()}"
     yield "vector math", _vector_math()
     yield "blas", _blas()
-    yield "openmp", ctypes.util.find_library("gomp") or ctypes.util.find_library("omp") or "not found"
+    openmp = ctypes.util.find_library("gomp") or ctypes.util.find_library("omp") or "not found"
+    yield "openmp", f"{openmp}; nothing needs it: loops run on one thread"
     yield "dot", _version("dot", "-V") or "not found: graphs are written as .dot and .html"
     yield "c compiler", _version("cc", "--version") or _version("gcc", "--version") or "not found: needed to build the C we print"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,3 @@ def points_at(e: LmsError, source: Callable[..., Any] | str, text: str) -> None:
     if not isinstance(source, str):
         body, first = inspect.getsourcelines(source)
         assert first <= e.span.line < first + len(body)
-
-
-Calls = Iterable[tuple[Any, ...]]
