@@ -131,11 +131,12 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     return found[0] if len(found) == 1 else found
 
 
-def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
+def vjp(f: Callable[..., Any], *primals: Any, checkpoint: str | None = None) -> tuple[Any, Callable[[Any], Any]]:
     """What `f` gives, and a function from a cotangent of that to the cotangents of the arguments, a tuple of them.
 
     The second may be called any number of times; it works on copies of the arrays it was given.
     """
+    checkpoint = plan(checkpoint, "the loops of this function")
     call, signature = prepare(f, primals, {})
     b = current()
     kept = tuple(b.emit1(p.array.copy, v) if isinstance(v.type, ArrayType) else v for v in call.operands)
@@ -148,7 +149,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]
         seeds = [converted(x, v, path, "cotangent") for (path, x), v in zip(given, floats, strict=True)]
         operands = [b.emit1(p.array.copy, v) if isinstance(v.type, ArrayType) else v for v in kept]
         wrt = [k for s in selected for k in s.positions]
-        _, gradients = pull(call, wrt, seeds, operands)
+        _, gradients = pull(call, wrt, seeds, operands, checkpoint)
         rest = iter(gradients)
         return tuple(like(s.spec, rest) for s in selected)
 

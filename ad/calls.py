@@ -124,14 +124,15 @@ def keep_frame(b: Builder, crossing: Crossing, frame: SumType, block: Block) -> 
         while name in names:
             name += "_"
         names[name] = None
-    fields = tuple((name, _unsized(v.type)) for name, v in zip(names, crossing.saved, strict=True))
+    fields = tuple((name, unsized(v.type)) for name, v in zip(names, crossing.saved, strict=True))
     frame.constructors = (Constructor("none", ()), Constructor("frame", fields))
     with b.into(block):
         record = b.emit1(p.record.construct, *crossing.saved, type=frame, tag=1)
     block.results = (*block.results, record)
 
 
-def _unsized(t: Type) -> Type:
+def unsized(t: Type) -> Type:
+    """A type whose sizes have names of their own."""
     return ArrayType(t.dtype, tuple(fresh_symbol() for _ in t.dims), t.layout) if isinstance(t, ArrayType) else t
 
 

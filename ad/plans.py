@@ -53,7 +53,7 @@ class Plans:
         for function in self._reached(found):
             for node in walk(function.body):
                 if "again" in node.attrs:
-                    node.attrs["again"] = self._silent(node.attrs["again"])
+                    node.attrs["again"] = self.silent(node.attrs["again"])
         return found
 
     def form(self, name: str, outermost: str | None) -> str:
@@ -92,7 +92,7 @@ class Plans:
 
     # ------------------------------------------------------------------------------- what is run again
 
-    def _silent(self, name: str) -> str:
+    def silent(self, name: str) -> str:
         """A function's form that prints nothing, to be run again. Raises `StagingError` where it calls Python."""
         if name not in self._quiet:
             nodes = [n for f in self._reached(name) for n in walk(f.body)]
@@ -104,7 +104,7 @@ class Plans:
                 f = self.program.functions[name]
                 with building(self.builder), self._opened(f, f"{name}_silent") as new:
                     self._quiet[name] = new.name
-                    new.body.results = _Silencer(self.builder, self._silent).run(f.body, new.body.params)
+                    new.body.results = _Silencer(self.builder, self.silent).run(f.body, new.body.params)
             else:
                 self._quiet[name] = name
             self._quiet[self._quiet[name]] = self._quiet[name]

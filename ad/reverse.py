@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from lms.core import primitives as p
 from lms.core.builder import Builder, building
 from lms.core.effects import Effects, Roots
-from lms.core.ir import Node, Program, Value
+from lms.core.ir import Function, Node, Program, Value
 from lms.core.types import ArrayType, SumType, is_differentiable
 
 from . import calls
@@ -20,6 +20,7 @@ from .activity import Activities, Activity
 from .checkpoint import Whole
 from .cotangents import Cotangents, zero
 from .memory import Memory, overwritten
+from .residuals import Crossing
 from .revolve import Plan
 from .shadows import gradient, seed
 from .sweep import Sweep
@@ -37,13 +38,13 @@ class ReverseMode:
         self.wholes: dict[Whole, str] = {}
         self.carriers: dict[Whole, str] = {}
         self.backwards: dict[tuple[Whole, Plan], str] = {}
-        self._names: dict[tuple[str, tuple[int, ...]], str] = {}
+        self._names: dict[tuple[str, tuple[int, ...], bool], str] = {}
 
     def expand(self, node: Node) -> None:
-        """Turn a `vjp` node into a call of the derivative, in place."""
-        key = node.attrs["callee"], tuple(node.attrs["wrt"])
+        """Turn a `vjp` node into a call of the derivative, in place. One that is `parted` has a function for each half."""
+        key = node.attrs["callee"], tuple(node.attrs["wrt"]), node.attrs.get("parted", False)
         if key not in self._names:
-            self._names[key] = self._derivative(*key)
+            self._names[key] = (self._parted if key[2] else self._derivative)(*key[:2])
         node.op, node.attrs = p.control.call, {"callee": self._names[key], "types": tuple(v.type for v in node.results)}
 
     def memory(self, activity: Activity, unsteady: Roots = frozenset(), paired: bool = False,
@@ -74,6 +75,57 @@ class ReverseMode:
             f.body.results = (*sweep.values(primal.body.results), *dxs)
         sweep.drop_snapshots(f)
         return f.name
+
+    def _parted(self, callee: str, wrt: tuple[int, ...]) -> str:
+        """As `_derivative`, in two calls: what one half leaves are further results of the first, and arguments of the second."""
+        a = self.activities.of(callee, frozenset(wrt))
+        primal, b = a.function, self.builder
+        params, results = primal.body.params, primal.body.results
+        seeds = [k for k, v in enumerate(results) if is_differentiable(v.type)]
+        sweep = Sweep(self, a, self.memory(a))
+        types, names = [results[k].type for k in seeds], [f"d{results[k].name}" for k in seeds]
+        with building(b), b.at(primal.span), b.function(f"{callee}_backward", types, names) as second:
+            with b.on("forward"), b.function(f"{callee}_forward", [v.type for v in params], [v.name for v in params],
+                                             mut=primal.mut) as first:
+                sweep.bind(params, first.body.params)
+                sweep.give_shadows(params)
+                frames = sweep.forward(primal.body)
+            b.provisional.add(first.body)
+            with b.on("backward"):
+                bar = Cotangents(sweep)
+                for k, dy in zip(seeds, second.body.params, strict=True):
+                    _seed(sweep, bar, results[k], dy)
+                sweep.backward(frames, bar)
+                second.body.results = tuple(_unshared(b, [_found(sweep, bar, params[k]) for k in wrt]))
+            b.provisional.discard(first.body)
+        with building(b):
+            given = self._close(sweep, first, second)
+            types = [*(v.type for v in params), *types]
+            with b.at(primal.span), b.function(f"{callee}_vjp", types, mut=primal.mut) as both:
+                n = len(params)
+                out = b.emit(p.control.call, *both.body.params[:n], callee=first.name,
+                             types=(*(v.type for v in results), *(v.type for v in given)))
+                dxs = b.emit(p.control.call, *out[len(results):], *both.body.params[n:], callee=second.name,
+                             types=tuple(params[k].type for k in wrt))
+                both.body.results = (*out[: len(results)], *dxs)
+        sweep.drop_snapshots(first, second)
+        return both.name
+
+    def _close(self, sweep: Sweep, first: Function, second: Function) -> tuple[Value, ...]:
+        """Let the first half give what crosses, and the second take it: its new parameters."""
+        b = self.builder
+        crossing = Crossing(sweep, first.body, second.body)
+        first.body.results = (*sweep.values(sweep.activity.function.body.results), *crossing.saved)
+        given = tuple(Value(calls.unsized(v.type), v.name, block=second.body) for v in crossing.saved)
+        second.body.params = (*given, *second.body.params)
+
+        def named(v: Value, like: Value) -> Value:
+            if not isinstance(like.type, ArrayType):
+                return v
+            return b.emit1(p.array.view, v, spec=(("all",),) * like.type.rank, dims=like.type.dims)
+
+        crossing.close(lambda: list(map(named, given, crossing.saved)))
+        return given
 
 
 def _seed(sweep: Sweep, bar: Cotangents, result: Value, dy: Value) -> None:

@@ -7,16 +7,15 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
-import numpy as np
-
 from lms.ad import api as ad
 from lms.ad.continuations import check_form
 from lms.ad.custom import Rules, check_parameters
 from lms.core.builder import staging
 from lms.core.errors import StagingError, StagingTypeError, here
-from lms.staging import trees
 from lms.staging.arguments import Signature
+from lms.staging.checkpoints import plan
 
+from . import pullback as halves
 from .api import Staged, staged
 from .specialization import Options
 
@@ -159,40 +158,36 @@ def _forward(s: Staged[..., Any], primals: tuple[Any, ...], of: Callable[..., An
     return kept(s, (of, n), make)
 
 
-def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+def vjp(f: Callable[..., Any], *primals: Any, checkpoint: str | None = None) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """What `f` gives, and its pullback: from a cotangent of that to the cotangents of the arguments, a tuple of them.
 
-    A cotangent has the shape and type of the result. The pullback may be called any number of times, from any thread; it works on
-    the arrays as they are now.
+    A cotangent has the shape and type of the result. `f` runs once. What the backward half takes of it the pullback owns, so it
+    may be called any number of times, from any thread, whatever happens to the arrays. `checkpoint` is the plan of the outermost
+    loops that have none, as for `grad`. Raises `StagingError` for a plan that cannot work.
 
         y, pull = lms.vjp(lambda x: x * x, 3.0)
         pull(1.0)       # (6.0,)
     """
     if staging():
-        return ad.vjp(f, *primals)
-    s = as_staged(f)
-    kept = trees.map_leaves(lambda x: x.copy() if isinstance(x, np.ndarray) else x, primals)
-    value = s(*primals)
-    backward = _backward(s, primals)
+        return ad.vjp(f, *primals, checkpoint=checkpoint)
+    first = _parted(as_staged(f), primals, plan(checkpoint, "the loops of this function"))
+    value, residuals, backward = first(*primals)
+    second = kept(first, backward, lambda: Derived(_parted, first, {}, backward.body, backward.signature))
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        again = trees.map_leaves(lambda x: x.copy() if isinstance(x, np.ndarray) else x, kept)
-        return backward(*again, cotangent)  # type: ignore[no-any-return]  # a tuple
+        return second(*residuals, cotangent)  # type: ignore[no-any-return]  # a tuple
 
     return value, pullback
 
 
-def _backward(s: Staged[..., Any], primals: tuple[Any, ...]) -> Staged[..., Any]:
+def _parted(s: Staged[..., Any], primals: tuple[Any, ...], checkpoint: str | None) -> Staged[..., Any]:
     n = len(primals)
 
     def make() -> Staged[..., Any]:
-        def body(*args: Any) -> Any:
-            return ad.vjp(s, *args[:n])[1](args[n])
+        signature = s.signature.positional(primals, [], s.signature.name)
+        return Derived(_parted, s, {"primals": primals, "checkpoint": checkpoint}, halves.forward(s, n, checkpoint), signature)
 
-        signature = s.signature.positional(primals, ["cotangent"], f"vjp({s.signature.name})")
-        return Derived(_backward, s, {"primals": primals}, body, signature)
-
-    return kept(s, ("vjp", n), make)
+    return kept(s, ("vjp", n, checkpoint), make)
 
 
 def derivative(f: Callable[..., Any], mode: str = "reverse") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
