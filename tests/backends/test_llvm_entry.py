@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import AbstractContextManager, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from lms.core.errors import ShapeError, Span, StagingTypeError
 from lms.core.primitives.record import Record
 from lms.core.types import SCALARS, ArrayType, Constructor, Scalar, SumType, Type, bool_, c128, f32, f64, i8, i64, symbol
 from tests.support.build import Emit, vector
+from tests.support.native import without
 
 HERE = Span(__file__, 1, 0, 1, 3)
 native = pytest.mark.skipif(not LAYOUT_HOLDS, reason="objects are laid out otherwise here")
@@ -47,21 +48,9 @@ def through_ctypes(types: list[Type], build: Callable[..., Any], names: str = ""
 BOTH = pytest.mark.parametrize("make", [pytest.param(compiled, marks=native), through_ctypes])
 
 
-@contextmanager
-def fast_only() -> Iterator[None]:
+def fast_only() -> AbstractContextManager[None]:
     """Fails where a call leaves the native path."""
-    slow: list[Any] = []
-
-    def profile(frame: Any, event: str, arg: Any) -> None:
-        if event == "call" and frame.f_code is CompiledFunction.__call__.__code__:
-            slow.append(frame.f_locals["args"])
-
-    sys.setprofile(profile)
-    try:
-        yield
-    finally:
-        sys.setprofile(None)
-    assert not slow, "the slow path was taken"
+    return without(CompiledFunction.__call__)
 
 
 # --------------------------------------------------------------------------------------------------- scalars

@@ -1,8 +1,6 @@
 """Calls that go straight into native code, and those that must not."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,25 +11,14 @@ import lms
 from lms import Array, Rep, f64
 from lms.api import Staged
 from lms.backends.llvm.native import LAYOUT_HOLDS
+from tests.support.native import without
 
 pytestmark = pytest.mark.skipif(not LAYOUT_HOLDS, reason="objects are laid out otherwise here")
 
 
-@contextmanager
-def natively() -> Iterator[None]:
+def natively() -> AbstractContextManager[None]:
     """Fails where a call of a staged function runs Python of ours."""
-    slow: list[Any] = []
-
-    def profile(frame: Any, event: str, arg: Any) -> None:
-        if event == "call" and frame.f_code is Staged.__call__.__code__:
-            slow.append(frame.f_locals["args"])
-
-    sys.setprofile(profile)
-    try:
-        yield
-    finally:
-        sys.setprofile(None)
-    assert not slow, "the slow path was taken"
+    return without(Staged.__call__)
 
 
 class Layer(NamedTuple):
