@@ -51,9 +51,9 @@ class _Check:
 
     def __init__(self, f: Callable[..., Any], args: Sequence[Any], modes: Sequence[str], tolerance: float, eps: float,
                  random: np.random.Generator) -> None:
-        self.f, self.args, self.modes, self.eps = f, args, modes, eps
+        self.f, self.args, self.modes, self.eps = f, tuple(args), modes, eps
         self.direction = _direction(random, args)
-        self.found = trees.map_leaves(_copied, f(*_copies(args)))
+        self.found = trees.copied(f(*trees.copied(tuple(args))))
         alone = isinstance(self.found, float)  # then what is shown is its gradient
         self.cotangent = 1.0 if alone else trees.map_leaves(lambda x: _normal(random, x), self.found)
         exact = self._by_complex_step()
@@ -63,11 +63,11 @@ class _Check:
     def run(self) -> None:
         name = _name(self.f)
         if "forward" in self.modes:
-            value, moved = derivatives.jvp(self.f, _copies(self.args), _copies(self.direction))
+            value, moved = derivatives.jvp(self.f, trees.copied(self.args), trees.copied(self.direction))
             self._compare(f"{name}: the value in forward mode", _floats(value), _floats(self.found), 1e-12)
             self._compare(f"{name}: the derivative in forward mode", _beside(moved, self.found), self.expected, self.tolerance)
         if "reverse" in self.modes:
-            value, pull = derivatives.vjp(self.f, *_copies(self.args))
+            value, pull = derivatives.vjp(self.f, *trees.copied(self.args))
             self._compare(f"{name}: the value in reverse mode", _floats(value), _floats(self.found), 1e-12)
             gradients = pull(self.cotangent)
             outward = _inner(_floats(self.cotangent), self.expected)
@@ -87,7 +87,7 @@ class _Check:
     def _arguments(self, gradients: Any) -> list[str]:
         """The arguments whose part of the gradient is not that of differences."""
         if gradients is None:
-            gradients = derivatives.vjp(self.f, *_copies(self.args))[1](self.cotangent)
+            gradients = derivatives.vjp(self.f, *trees.copied(self.args))[1](self.cotangent)
         names = list(inspect.signature(getattr(self.f, "unstaged", self.f)).bind(*self.args).arguments)
         out = []
         for k, arg in enumerate(self.args):
@@ -127,9 +127,7 @@ class _Check:
         from .suspects import rule_that_is_off
 
         def leaves(by: float) -> Any:
-            moved = [trees.map_leaves(lambda x, d: _copied(x) if d is None else x + by * d, x, d)
-                     for x, d in zip(self.args, self.direction, strict=True)]
-            return self._program(moved)
+            return self._program(_moved(self.args, self.direction, by))
 
         (program, at), (_, before), (_, after) = leaves(0.0), leaves(-self.eps), leaves(self.eps)
         if any(True for _ in asked(program)):
@@ -140,7 +138,7 @@ class _Check:
     def _program(self, args: Sequence[Any]) -> tuple[Any, list[Any]]:
         """The function as staged, rules of its own included, and the leaves of a call."""
         body, signature = ad.plain(as_staged(self.f))
-        bound = signature.bind(_copies(args), {})
+        bound = signature.bind(trees.copied(tuple(args)), {})
         with suspended():
             traced = functions.trace(body, signature, bound)
         return traced.program, [*bound.values, *(h.now() for h in traced.hidden)]
@@ -150,7 +148,7 @@ class _Check:
         from .analytic import along, is_analytic
 
         f = as_staged(self.f)
-        bound = f.signature.bind(_copies(self.args), {})
+        bound = f.signature.bind(trees.copied(self.args), {})
         s = f.found(bound)
         program = s.simplified()
         if not is_analytic(program) or any(_kind(x) == "c" or (_kind(x) == "f" and np.asarray(x).dtype != np.float64)
@@ -203,14 +201,6 @@ def _inner(xs: Sequence[Any], ys: Sequence[Any]) -> float:
     return sum(float(np.sum(np.conj(x) * y).real) for x, y in zip(xs, ys, strict=True))
 
 
-def _copied(x: Any) -> Any:
-    return x.copy() if isinstance(x, np.ndarray) else x
-
-
-def _copies(xs: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(trees.map_leaves(_copied, x) for x in xs)
-
-
 def _floats(x: Any) -> list[Any]:
     return [np.asarray(leaf) for leaf in trees.flatten(x)[0] if _kind(leaf)]
 
@@ -221,11 +211,14 @@ def _beside(derivative: Any, primal: Any) -> list[Any]:
     return [np.asarray(d) for d, x in pairs if _kind(x)]
 
 
+def _moved(args: Sequence[Any], direction: Sequence[Any], by: float) -> list[Any]:
+    return [trees.map_leaves(lambda x, d: trees.copied(x) if d is None else x + by * d, x, d)
+            for x, d in zip(args, direction, strict=True)]
+
+
 def _difference(f: Callable[..., Any], args: Sequence[Any], direction: Sequence[Any], eps: float) -> list[Any]:
     def at(by: float) -> list[Any]:
-        moved = [trees.map_leaves(lambda x, d: _copied(x) if d is None else x + by * d, x, d)
-                 for x, d in zip(args, direction, strict=True)]
-        return _floats(trees.map_leaves(_copied, f(*moved)))
+        return _floats(trees.copied(f(*_moved(args, direction, by))))
 
     near, far = (zip(at(h), at(-h), strict=True) for h in (eps, 2 * eps))
     return [(8 * (a - b) - (c - d)) / (12 * eps) for (a, b), (c, d) in zip(near, far, strict=True)]

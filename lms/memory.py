@@ -91,7 +91,7 @@ def memory(f: Callable[..., Any], *args: Any) -> Report:
         print(lms.memory(lms.grad(lambda x: np.sum(np.exp(x))), np.ones(3)))
     """
     staged = as_staged(f)
-    bound = staged.signature.bind(tuple(trees.map_leaves(_copied, x) for x in args), {})
+    bound = staged.signature.bind(trees.copied(args), {})
     s = staged.found(bound)
     by = tuple(k for k, x in enumerate(args) if _holds_floats(x))
     if by and not s.differentiates and _is_number(s):
@@ -109,10 +109,6 @@ def _is_number(s: Specialization) -> bool:
 def _holds_floats(x: Any) -> bool:
     return any(isinstance(leaf, float | np.floating) or (isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f")
                for leaf in trees.flatten(x)[0])
-
-
-def _copied(x: Any) -> Any:
-    return x.copy() if isinstance(x, np.ndarray) else x
 
 
 def _report(s: Specialization, compiled: CompiledFunction) -> Report:

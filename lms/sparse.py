@@ -166,7 +166,7 @@ class SparseDerivative:
         f = self.function
         bound = f.signature.bind(args, {})
         s = f.found(bound)
-        leaves = [x.copy() if isinstance(x, np.ndarray) else x for x in inputs(s, bound)]
+        leaves = trees.copied(list(inputs(s, bound)))
         variables = [k for n in self.argnums for k in ad.select(bound, f.signature, n).positions]
         for k in variables:
             if not isinstance(leaves[k], float | np.floating | np.ndarray):
@@ -181,7 +181,7 @@ class SparseDerivative:
         """The matrix; None if the product with the random vector says that the pattern lacks entries."""
         from scipy.sparse import csr_array
 
-        fresh = tuple(trees.map_leaves(lambda x: x.copy() if isinstance(x, np.ndarray) else x, x) for x in args)
+        fresh = trees.copied(tuple(args))
         parts = [np.asarray(part) for part in self._products(plan.mode, args)(*fresh, plan.seed)]
         if plan.mode == "forward":
             products = np.concatenate([part.reshape(-1, plan.seed.shape[1]) for part in parts])

@@ -12,6 +12,7 @@ from lms.backends.interpret import NumPy, execute
 from lms.core.ir import Node, Program
 from lms.core.types import is_differentiable
 from lms.passes.clone import clone
+from lms.staging import trees
 
 MOST = 10_000  # calls that are looked at
 
@@ -31,12 +32,8 @@ class _Recorder(NumPy):
 
     def called(self, node: Node, operands: tuple[Any, ...], results: tuple[Any, ...]) -> tuple[Any, ...]:
         if "halves" in node.attrs and len(self.calls) < MOST:
-            self.calls.append(Called(node, _copies(operands), _copies(results)))
+            self.calls.append(Called(node, trees.copied(operands), trees.copied(results)))
         return results
-
-
-def _copies(xs: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(x.copy() if isinstance(x, np.ndarray) else x for x in xs)
 
 
 def rule_that_is_off(program: Program, at: Sequence[Any], before: Sequence[Any], after: Sequence[Any], step: float,
@@ -60,7 +57,7 @@ def rule_that_is_off(program: Program, at: Sequence[Any], before: Sequence[Any],
 
 def _calls(program: Program, leaves: Sequence[Any]) -> list[Called]:
     recorder = _Recorder()
-    execute(program, _copies(leaves), recorder)
+    execute(program, trees.copied(leaves), recorder)
     return recorder.calls
 
 
@@ -97,7 +94,7 @@ def _compared(program: Program, call: Called, dots: Sequence[Any], moved: Sequen
 def _run(program: Program, name: str, operands: Sequence[Any]) -> tuple[Any, ...]:
     alone = clone(program)
     alone.entry = name
-    return execute(Differentiate().run(alone), _copies(operands), NumPy())
+    return execute(Differentiate().run(alone), trees.copied(operands), NumPy())
 
 
 def _apart(x: float, y: float, tolerance: float) -> bool:

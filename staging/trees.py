@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -119,6 +121,11 @@ def map_leaves(f: Callable[..., Any], x: Any, *others: Any) -> Any:
     """`f` of the leaves of containers of one shape, in a container of that shape."""
     leaves, shape = flatten(x)
     return unflatten(shape, map(f, leaves, *(flatten(y)[0] for y in others)))
+
+
+def copied(x: Any) -> Any:
+    """A container like `x`, with copies of its arrays."""
+    return map_leaves(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, x)
 
 
 def size(shape: Shape) -> int:
