@@ -39,7 +39,7 @@ _MATH = (
     "pow cbrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc "
     "gamma lgamma digamma trigamma atan2 hypot div sqrt floordiv mod quot rem"
 )
-_COSTLY = dict.fromkeys(_MATH.split(), 20)
+COSTLY = dict.fromkeys(_MATH.split(), 20)
 
 REDUCTIONS = {p.array.reduce_sum, p.array.reduce_prod, p.array.reduce_max, p.array.reduce_min, p.array.reduce_any,
               p.array.reduce_all, p.array.argmax, p.array.argmin}
@@ -171,7 +171,7 @@ class _Planner:
                         self.uses.setdefault(v, []).append(Use(block, node, k))
             if produces(node):
                 arrays = [v for v in node.operands if isinstance(v.type, ArrayType)]
-                cost = _COSTLY.get(node.op.name, 0 if node.op is p.array.broadcast or renames(node) else 1)
+                cost = COSTLY.get(node.op.name, 0 if node.op is p.array.broadcast or renames(node) else 1)
                 if node.op in REDUCTIONS or node.op is p.array.contract:
                     cost = 1000
                 self.cost[node.result] = cost + sum(self.cost.get(v, 1) for v in arrays)

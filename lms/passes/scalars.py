@@ -1,5 +1,7 @@
 """Scalar replacement: a small local array whose elements are only reached at constant indices becomes values.
 
+A loop that stores one value everywhere in such an array counts as stores at constant indices.
+
 Each element is a variable that loops carry and branches give; memory is forgotten. An element that is read before it is
 written is zero, as the reference back end has it.
 """
@@ -40,15 +42,31 @@ def _candidates(function: Function) -> dict[Value, list[int]]:
 def _reached_otherwise(function: Function, found: dict[Value, list[int]]) -> list[Value]:
     """The candidates that are used as a whole, or at an index that is not known."""
     out = list(function.body.results)
+    filling: set[Node] = set()
     for node in walk(function.body):
         for inner in node.blocks:
             out += inner.results
+        if _filled(node) in found:
+            filling.add(node.blocks[0].nodes[0])
         for k, v in enumerate(node.operands):
-            if v in found:
+            if v in found and node not in filling:
                 alone = k == 0 and node.op in (a.load, a.store, a.accumulate)
                 if not alone or _position(node, found[v]) is None:
                     out.append(v)
     return out
+
+
+def _filled(node: Node) -> Value | None:
+    """The array that a loop fills with one value, if that is all it does."""
+    if node.op is not c.for_ or node.results or len(node.blocks[0].nodes) != 1:
+        return None
+    (inner,), (k,) = node.blocks[0].nodes, node.blocks[0].params
+    if inner.op is not a.store or inner.operands[2:] != (k,) or inner.operands[1] is k:
+        return None
+    array: Value = inner.operands[0]
+    dims = array.node.attrs["dims"] if array.node is not None and array.node.op is a.empty else ()
+    whole = [int_of(v) for v in node.operands] == [0, *dims, 1]
+    return array if whole else None
 
 
 def _position(node: Node, dims: list[int]) -> int | None:
@@ -82,8 +100,12 @@ class _Replacing:
                 at = _position(node, self.arrays[v])
                 assert at is not None
                 found[v, at] = None
-            for inner in node.blocks:
-                found.update(self._survey(inner))
+            elif (filled := _filled(node)) in self.arrays:
+                assert filled is not None
+                found.update(dict.fromkeys(self._elements(filled)))
+            else:
+                for inner in node.blocks:
+                    found.update(self._survey(inner))
         self.written[block] = {e: None for e in found if e[0] not in mine}
         return self.written[block]
 
@@ -100,6 +122,10 @@ class _Replacing:
                 at = _position(node, self.arrays[array])
                 assert at is not None
                 self.access(node, (array, at), block, state, nodes)
+            elif (filled := _filled(node)) in self.arrays:
+                assert filled is not None
+                value = node.blocks[0].nodes[0].operands[1]
+                state.update(dict.fromkeys(self._elements(filled), self.env.get(value, value)))
             else:
                 if node.blocks:
                     self.inside(node, block, state)
@@ -111,7 +137,10 @@ class _Replacing:
         t = node.attrs["dtype"]
         zero = constant(0, t, node, block)
         nodes.append(zero)
-        state.update({(node.result, k): zero.result for k in range(prod(self.arrays[node.result]))})
+        state.update(dict.fromkeys(self._elements(node.result), zero.result))
+
+    def _elements(self, array: Value) -> list[Element]:
+        return [(array, k) for k in range(prod(self.arrays[array]))]
 
     def access(self, node: Node, element: Element, block: Block, state: State, nodes: list[Node]) -> None:
         if node.op is a.load:

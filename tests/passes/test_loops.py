@@ -249,6 +249,37 @@ def test_a_small_array_becomes_values() -> None:
         assert not {"empty", "load", "store", "accumulate"} & set(ops(new))
 
 
+@pytest.mark.parametrize("size", [7, 17])
+def test_a_small_array_that_a_loop_fills_becomes_values(size: int) -> None:
+    def body(b: Builder, x: Value, k: Value) -> Any:
+        def fill() -> None:
+            loop(b, b.const(size), lambda i: b.emit(a.store, y, x, i) or None)
+
+        y = b.emit1(a.empty, b.const(size), dims=(size,), dtype=f64)
+        fill()
+        b.emit(a.accumulate, y, x, b.const(3))
+        first = at(b, y, b.const(3))
+        branch(b, b.emit1(s.gt, k, b.const(0)), lambda: fill(), lambda: b.emit(a.store, y, first, b.const(6)) or None)
+        return first, at(b, y, b.const(3)), at(b, y, b.const(6))
+
+    for k in (0, 1):
+        new = apply([Fold(), Scalars(), Dce()], program([f64, i64], body), 0.25, k)
+        assert ("empty" in ops(new)) == (size > 16)
+
+
+@pytest.mark.parametrize("how", ["counter", "part", "index"])
+def test_a_loop_that_fills_otherwise_is_left(how: str) -> None:
+    def body(b: Builder, x: Value, k: Value) -> Any:
+        y = b.emit1(a.empty, b.const(5), dims=(5,), dtype=i64)
+        value = {"counter": lambda i: i, "part": lambda i: k, "index": lambda i: k}[how]
+        index = (lambda i: b.emit1(s.sub, b.const(4), i)) if how == "index" else (lambda i: i)
+        b.emit(a.store, y, k, b.const(0))
+        loop(b, b.const(4 if how == "part" else 5), lambda i: b.emit(a.store, y, value(i), index(i)) or None)
+        return at(b, y, b.const(1))
+
+    assert "empty" in ops(apply([Scalars()], program([f64, i64], body), 0.5, 3))
+
+
 @pytest.mark.parametrize("how", ["index", "returned", "carried", "viewed"])
 def test_an_array_that_is_reached_otherwise_stays(how: str) -> None:
     def body(b: Builder, x: Value, k: Value) -> Any:
