@@ -146,8 +146,7 @@ def _to_first(dz: Any, xs: list[Any], zs: list[Any], axes: tuple[int, ...]) -> A
         kept = _kept(x, (axis,))
         n = sizes(x)[axis]
         count = stretch(emit(_a.iota, n, dims=(dims(x)[axis],), dtype=i64), x, (axis,))
-        is_it = _or(_equal(x, stretch(z, x, kept)), _isnan(x))
-        first = emit(_a.reduce_min, where(is_it, count, stretch(n, x, ())), axes=(axis,))
+        first = emit(_a.argmax, _or(_equal(x, stretch(z, x, kept)), _isnan(x)), axis=axis)
         dz = where(count == stretch(first, x, kept), stretch(dz, x, kept), full(dz, 0.0, x))
     return dz
 

@@ -12,13 +12,14 @@ from lms.core import primitives as p
 from lms.core.builder import Builder
 from lms.core.ir import Node, Value
 from lms.core.primitives import Primitive
-from lms.core.types import ArrayType, Scalar, Type
+from lms.core.types import ArrayType, Scalar, Type, i64
 
 from .fuse import contiguous
 from .lower import CHECKS, ELEMENTS, Lowering, element_of, lowers
-from .nests import Carried, Index, highest, lowest
+from .nests import Carried, Index, highest, known, lowest
 
 s = p.scalar
+CHUNK = 1024  # indices that are looked at before it is asked whether one was found
 
 
 def zero(b: Builder, t: Type) -> Value:
@@ -158,6 +159,8 @@ def _argreduce_element(self: Lowering, node: Node, index: Index) -> Value:
     b, x, axes = self.builder, node.operands[0], _axes(node)
     assert isinstance(x.type, ArrayType) and isinstance(x.type.dtype, Scalar)
     t, rank = x.type.dtype, x.type.rank
+    if t.kind == "b" and node.op is p.array.argmax:
+        return _first(b, self.extent(x, axes[0]), lambda i: self.element(x, _join(index, (i,), axes, rank)))
     better, identity = (s.gt, lowest) if node.op is p.array.argmax else (s.lt, highest)
 
     def body(inner: Index, carried: Carried) -> Carried:
@@ -170,6 +173,30 @@ def _argreduce_element(self: Lowering, node: Node, index: Index) -> Value:
         return b.emit1(s.select, wins, value, best), b.emit1(s.select, wins, inner[0], where)
 
     return self.nest([self.extent(x, axes[0])], body, [identity(b, t), b.const(0)])[1]
+
+
+def _first(b: Builder, size: Value, holds: Callable[[Value], Value]) -> Value:
+    """The first index of which something holds, else zero. The search ends with the chunk in which that is: a loop over a
+    chunk has no exit, and takes many indices at a time."""
+
+    def nearest(start: Value, stop: Value) -> Value:
+        with b.reify((i64, i64)) as block:
+            i, best = block.params
+            block.results = (b.emit1(s.minimum, best, b.emit1(s.select, holds(i), i, size)),)
+        return b.emit(p.control.for_, start, stop, b.const(1), size, blocks=[block], types=(i64,))[0]
+
+    if (known_size := known(size)) is not None and known_size <= CHUNK:
+        found = nearest(b.const(0), size)
+    else:
+        with b.reify((i64, i64)) as condition:
+            start, found = condition.params
+            condition.results = (b.emit1(s.and_, b.emit1(s.lt, start, size), b.emit1(s.eq, found, size)),)
+        with b.reify((i64, i64)) as body:
+            start = body.params[0]
+            stop = b.emit1(s.minimum, b.emit1(s.add, start, b.const(CHUNK)), size)
+            body.results = (stop, nearest(start, stop))
+        found = b.emit(p.control.while_, b.const(0), size, blocks=[condition, body], types=(i64, i64))[1]
+    return b.emit1(s.select, b.emit1(s.eq, found, size), b.const(0), found)
 
 
 @lowers(p.array.argmax, p.array.argmin)
