@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lms.core import primitives as p
 from lms.core.ir import Node, Value
 from lms.core.primitives import Primitive
-from lms.core.types import Scalar, element
+from lms.core.types import ArrayType, Scalar, element
 
 from .rewrite import const_of, within
 
@@ -143,7 +143,22 @@ def _div(f: Folder, node: Node) -> Value | None:
     known = const_of(y)
     if isinstance(known, float) and 1e-30 < abs(known) < 1e30 and abs(math.frexp(known)[0]) == 0.5:
         return _again(f, node, s.mul, x, f.const(1 / known, y))  # by a power of two: exact
-    return None
+    return _guarded(f, node) if f.final else None
+
+
+def _guarded(f: Folder, node: Node) -> Value | None:
+    """`x / (1 where x == 0 else y)` as `x where x == 0 else x / y`: the division need not wait for the comparison.
+
+    Derivatives guard a division in this way, so that the untaken side has none; the last of them is taken now.
+    """
+    x, y = node.operands
+    choice = _made(y, s.select)
+    if choice is None or not _is(choice.operands[1], 1) or isinstance(node.result.type, ArrayType) or _kind(x) != "f":
+        return None
+    none = _made(choice.operands[0], s.eq)
+    if none is None or none.operands[0] is not x or const_of(none.operands[1]) != 0:
+        return None
+    return f.emit(s.select, none.result, x, _again(f, node, s.div, x, choice.operands[2]))
 
 
 @rule(s.floordiv, s.quot)
