@@ -1,7 +1,7 @@
 """What one function does to its arrays: whose contents stay, and which are values rather than memory.
 
-The cotangent of an array that is only used whole, by pure operations of its own block, is an array that is made once
-(a *value*), so that gradients of array expressions fuse. Every other array is *memory*: its cotangents are accumulated
+The cotangent of an array that is only used by pure operations of its own block, whole or in parts, is an array that is made
+once (a *value*), so that gradients of array expressions fuse. Every other array is *memory*: its cotangents are accumulated
 into a shadow, which is made where the array is made and travels with its handle.
 """
 
@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from lms.core import primitives as p
 from lms.core.effects import Effects, Root, Roots
 from lms.core.ir import Block, Function, Node, Program, Value, walk
-from lms.core.types import ArrayType, SumType
+from lms.core.types import ArrayType, Scalar, SumType
 
 from .activity import Activity
 from .rules import MEMORY, RULES
+
+PARTS = frozenset({p.array.view, p.array.load})  # what reads a part of an array
 
 
 def overwritten(program: Program, effects: Effects) -> tuple[Roots, Roots]:
@@ -116,16 +118,12 @@ class Memory:
                 self._demote(v)
 
     def _plain(self, node: Node, block: Block) -> None:
-        whole = node.op in RULES and (node.op.effect.view is None or is_whole(node))
         for k, v in enumerate(node.operands):
-            as_value = whole or (k > 0 and node.op in MEMORY)
+            as_value = node.op in RULES or (k > 0 and node.op in MEMORY) or (node.op is p.array.load and _holds_numbers(v))
             if not (as_value and self._home.get(v) is block) and node.op is not p.array.dim:
                 self._demote(v)
-        if whole and node.op.effect.view is not None:
+        if node.op.effect.view is not None:
             self._join(node.operands[0], node.result)
-        if not (whole or node.op.effect.view is None):
-            for v in node.results:
-                self._demote(v)
         if node.op in (p.record.project, p.array.load):
             for v in node.results:
                 self._demote(v)
@@ -151,9 +149,13 @@ class Memory:
                 self._demote(v)
 
 
+def _holds_numbers(v: Value) -> bool:
+    return isinstance(v.type, ArrayType) and isinstance(v.type.dtype, Scalar)
+
+
 def is_whole(node: Node) -> bool:
     """Whether a view shows every element of its source once."""
     return node.op is not p.array.view or all(s[0] in ("all", "new") for s in node.attrs["spec"])
 
 
-__all__ = ["Memory", "is_whole", "overwritten"]
+__all__ = ["PARTS", "Memory", "is_whole", "overwritten"]

@@ -18,7 +18,7 @@ from . import calls, control, records
 from .activity import INERT, Activity
 from .continuations import Rule, Steps, resume, start
 from .cotangents import Cotangents, Frame, Halves
-from .memory import Memory, is_whole
+from .memory import PARTS, Memory, is_whole
 from .rules import MEMORY, RULES, no_derivative
 from .rules.complex import rule_of
 from .shadows import fresh
@@ -125,6 +125,8 @@ class Sweep(Replay):
             return self._memory(node)
         if op in RULES and (op.effect.view is None or is_whole(node)):
             return self._rule(node)
+        if op in PARTS:
+            return self._part(node)
         raise no_derivative(node)
 
     def _handle(self, node: Node) -> Halves:
@@ -134,6 +136,15 @@ class Sweep(Replay):
         self.shadowed(node.results, self.builder.emit(
             node.op, self.shadows[node.operands[0]], *others, **self.attrs(node.attrs)))
         yield
+
+    def _part(self, node: Node) -> Halves:
+        """A part of a value is read: the cotangent is added to that part."""
+        self.plain(node)
+        place = self.values(node.operands[1:])
+        bar = yield
+        d = bar.take(node.result)
+        if d is not None:
+            bar.add_part(node.operands[0], d, node, place, self.attrs(node.attrs))
 
     def _memory(self, node: Node) -> Halves:
         """Run the rule of an operation on memory."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lms.core.ir import Program
+from lms.passes.assemble import Assemble
 from lms.passes.base import Pass, Step, room, run
 from lms.passes.bounds import Bounds
 from lms.passes.carry import Carry
@@ -48,6 +49,7 @@ BEFORE: tuple[Pass, ...] = (
 DIFFERENTIATED: tuple[Pass, ...] = (
     Inline(),
     *SIMPLIFY,
+    Assemble(),
     Unpack(),
     Dce(),
     Carry(),
