@@ -232,3 +232,20 @@ def test_complex_numbers_are_taken_apart() -> None:
 
 
 _ = n
+
+
+def test_a_guarded_division_does_not_wait() -> None:
+    """Once no derivative is left to take: exact for every operand."""
+    def body(b: Any, x: Any, y: Any) -> Any:
+        none = b.emit1(s.eq, x, number(b, 0.0))
+        return b.emit1(s.div, x, b.emit1(s.select, none, number(b, 1.0), y))
+
+    prog = program([f64, f64], body)
+    assert folded(prog).main.body.results[0].node.op is s.div  # type: ignore[union-attr]
+    new = Fold(final=True).run(clone(prog))
+    verify(new, after="fold")
+    assert new.main.body.results[0].node.op is s.select  # type: ignore[union-attr]
+    for x in SPECIAL:
+        for y in SPECIAL:
+            before, after = (np.float64(outcome(p, (x, y))[0]) for p in (prog, new))
+            assert before.tobytes() == after.tobytes() or np.isnan(before) and np.isnan(after)

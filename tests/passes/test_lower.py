@@ -92,6 +92,20 @@ def test_argmax_and_argmin(op: Any, dtype: Scalar, axis: int) -> None:
     check(prog, (values % 2).astype(bool) if dtype is bool_ else values.astype(dtype.dtype))
 
 
+@pytest.mark.parametrize("size", [1, 1023, 1024, 1025, 5000])
+def test_the_search_for_what_holds_ends_where_it_is_found(size: int) -> None:
+    """Chunk by chunk: the first, the last, one at the border of two chunks, several, none."""
+    prog = program([VEC], lambda b, x: b.emit1(a.argmax, b.emit1(s.gt, x, everywhere(b, number(b, 0.0), x)), axis=0))
+    low = lowered(prog)
+    assert "while" in ops(low)
+    for places in ([0], [size - 1], [size // 2, size - 1], [min(1024, size - 1)], []):
+        x = np.zeros(size)
+        x[places] = 1.0
+        same(outcome(prog, (x,)), outcome(low, (x,)))
+    static = program([ArrayType(bool_, (6,))], lambda b, x: b.emit1(a.argmax, x, axis=0))
+    assert "while" not in ops(check(static, np.arange(6) == 4))
+
+
 @pytest.mark.parametrize("op", [a.argmax, a.argmin, a.reduce_max, a.reduce_min])
 def test_the_first_nan_wins(op: Any) -> None:
     attrs = {"axis": 0} if op in (a.argmax, a.argmin) else {"axes": (0,)}
