@@ -80,7 +80,7 @@ def test_gradients(f: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("f", [diffused, backwards, branching, matrices], ids=lambda f: f.__name__)
 def test_nothing_but_residuals_grows_with_the_loop(f: Callable[..., Any]) -> None:
     """An array for all iterations is one of residuals: a cotangent is at home in its own iteration."""
-    program = lms.grad(f).specialize(X, 3).program  # type: ignore[attr-defined]
+    program = lms.grad(f).specialize(X, 3).program
     largest = 2 if f is matrices else 1
     for node in walk(program.main.body):
         for v in node.results:

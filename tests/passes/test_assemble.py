@@ -22,7 +22,7 @@ from tests.passes.programs import ops, outcome, same
 
 def assembled(f: Callable[..., Any], *args: Any) -> Program:
     """The program after the pass, which does what the one before it does; for other arguments too."""
-    before = f.specialize(*args).staged  # type: ignore[attr-defined]
+    before = f.specialize(*args).staged
     after = clone(before)
     for step in (Fold(), Cse(), Dce(), Assemble()):
         after = step.run(after)
@@ -78,7 +78,7 @@ def test_pieces_that_are_all_of_it(f: Callable[..., Any]) -> None:
     x = rng.random(40) if f is ends else rng.random((5, 3)) if f in (rows, columns) else rng.random(7)
     left = ops(assembled(f, x))
     assert "concatenate" in left and not {"assign", "store"} & set(left)
-    np.testing.assert_array_equal(f(x), f.unstaged(x))  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(f(x), f.unstaged(x))
     lms.check_grads(lambda x: np.sum(np.sin(f(x)) * f(x)), (x,), order=1)
 
 

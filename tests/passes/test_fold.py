@@ -241,10 +241,10 @@ def test_a_guarded_division_does_not_wait() -> None:
         return b.emit1(s.div, x, b.emit1(s.select, none, number(b, 1.0), y))
 
     prog = program([f64, f64], body)
-    assert folded(prog).main.body.results[0].node.op is s.div  # type: ignore[union-attr]
+    assert folded(prog).main.body.results[0].node.op is s.div
     new = Fold(final=True).run(clone(prog))
     verify(new, after="fold")
-    assert new.main.body.results[0].node.op is s.select  # type: ignore[union-attr]
+    assert new.main.body.results[0].node.op is s.select
     for x in SPECIAL:
         for y in SPECIAL:
             before, after = (np.float64(outcome(p, (x, y))[0]) for p in (prog, new))
