@@ -104,7 +104,7 @@ def simplify(program: Program) -> Program:
 
 
 def pipeline(differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boundscheck: bool = True) -> list[Pass]:
-    """All passes, with those that differentiate in their place: they simplify the program, by `BEFORE`, themselves."""
+    """All passes, with those that differentiate in their place; these simplify what they differentiate themselves."""
     loose: list[Pass] = [FastMath()] if fastmath else []
     believing: list[Pass] = [] if boundscheck else [DropIndexChecks()]
     cleanup = [step for step in CLEANUP if fastmath or step not in FAST]

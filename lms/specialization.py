@@ -15,7 +15,7 @@ import numpy as np
 from lms.ad.differentiate import Differentiate, derivatives
 from lms.core.errors import ShapeError
 from lms.core.ir import Program
-from lms.passes.base import room, run
+from lms.passes.base import Pass, Step, room, run
 from lms.passes.clone import clone
 from lms.passes.inline import Inline
 from lms.staging.functions import Traced
@@ -57,13 +57,21 @@ class Specialization:
     @cached_property
     def program(self) -> Program:
         """The program after the passes, in the form the compiled back ends take."""
-        differentiate = [Differentiate(pipeline.simplify)] if self.differentiates else []
-        return pipeline.optimize(self.staged, differentiate, fastmath=self.options.fastmath, boundscheck=self.options.boundscheck)
+        return self.optimized()
+
+    def optimized(self, observe: Callable[[Step], None] | None = None) -> Program:
+        """The program after the passes, made anew; `observe` is shown what each of them makes of it."""
+        return pipeline.optimize(self.staged, self._differentiate, fastmath=self.options.fastmath,
+                                 boundscheck=self.options.boundscheck, observe=observe)
 
     @property
     def differentiates(self) -> bool:
         """Whether a derivative is asked for."""
         return any(True for _ in derivatives(self.staged))
+
+    @property
+    def _differentiate(self) -> list[Pass]:
+        return [Differentiate(pipeline.simplify)] if self.differentiates else []
 
     @cached_property
     def compiled(self) -> CompiledFunction:
@@ -146,13 +154,12 @@ class Specialization:
 
     def plan(self) -> list[str]:
         """The names of the passes that make the program what it is."""
-        return [step.name for step in pipeline.pipeline([Differentiate(pipeline.simplify)] if self.differentiates else [],
-                                                        fastmath=self.options.fastmath, boundscheck=self.options.boundscheck)]
+        return [step.name for step in pipeline.pipeline(self._differentiate, fastmath=self.options.fastmath,
+                                                        boundscheck=self.options.boundscheck)]
 
     def simplified(self) -> Program:
         """The program simplified, derivatives expanded, whole-array operations still in one piece."""
-        differentiate = [Differentiate(pipeline.simplify)] if self.differentiates else []
-        return run([*pipeline.BEFORE, *differentiate, Inline(), *pipeline.SIMPLIFY], clone(self.staged))
+        return run([*pipeline.BEFORE, *self._differentiate, Inline(), *pipeline.SIMPLIFY], clone(self.staged))
 
     # ----------------------------------------------------------------------------------------- to run
 

@@ -116,9 +116,7 @@ def _emit(found: list[Any], form: str, output: Path | None, *, main: bool = Fals
 
 def _after(specialization: Any, name: str) -> str:
     """The program after each pass of a name, with the name above where there are several."""
-    from lms.ad.differentiate import Differentiate
     from lms.passes.base import Step
-    from lms.pipeline import optimize, simplify
 
     names = specialization.plan()
     if name != "all" and name not in names:
@@ -129,7 +127,7 @@ def _after(specialization: Any, name: str) -> str:
         if name in ("all", step.name):
             shown.append(f"// after {step.name}\n{step.program}")
 
-    optimize(specialization.staged, [Differentiate(simplify)] if specialization.differentiates else [], observe=observe)
+    specialization.optimized(observe)
     return "\n".join(shown)
 
 

@@ -43,6 +43,13 @@ def test_ir_after_a_pass(capsys: Captured) -> None:
     assert "no pass 'nothing'; the passes are " in capsys.readouterr().err
 
 
+def test_the_passes_are_those_of_the_functions_options(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "fast.py"
+    path.write_text("import lms\n\n@lms.stage(fastmath=True)\ndef f(x: lms.Rep[lms.f64]):\n    return x * x\n", encoding="utf-8")
+    assert main(["ir", f"{path}:f", "--after", "fastmath"]) == 0
+    assert "mul %x, %x {fast}" in capsys.readouterr().out
+
+
 def test_a_gradient_is_shown_as_python(capsys: Captured) -> None:
     assert main(["grad", f"{POWER}:power", "n=2", "--wrt", "b"]) == 0
     program: dict[str, object] = {}
