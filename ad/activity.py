@@ -6,9 +6,8 @@ Integers, bools and conditions never are. Calls are analysed once for each set o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from lms.core import primitives as p
+from lms.core.data import dataclass, field
 from lms.core.effects import Effects, Root, Roots
 from lms.core.ir import Block, Function, Node, Program, Value, named
 from lms.core.types import ArrayType, SumType, is_differentiable

@@ -7,11 +7,11 @@ bodies are made, so recursion finds it: records then hold the records of inner a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lms.core import primitives as p
 from lms.core.builder import Builder
+from lms.core.data import dataclass, field
 from lms.core.errors import StagingError
 from lms.core.ir import Block, Node, Value
 from lms.core.types import ArrayType, Constructor, SumType, Type, fresh_symbol, is_differentiable

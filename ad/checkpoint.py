@@ -8,11 +8,11 @@ it, and on the shadows that are there. It is such a call again: derivatives of d
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lms.core import primitives as p
 from lms.core.builder import Builder, building
+from lms.core.data import dataclass, replace
 from lms.core.errors import StagingError
 from lms.core.ir import Node, Value
 from lms.core.types import ArrayType, Scalar, SumType

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lms.core import primitives as p
 from lms.core.builder import current
+from lms.core.data import dataclass
 from lms.core.errors import ShapeError, Span, StagingError, StagingTypeError, here, is_ours
 from lms.core.ir import Function, Value, free_values
 from lms.core.types import ArrayType, Scalar, SumType, Type, is_differentiable

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lms.core import primitives as p
 from lms.core.builder import current
+from lms.core.data import dataclass
 from lms.core.errors import StagingError, StagingTypeError, here
 from lms.core.ir import Value
 from lms.core.types import ArrayType, element, f64, fresh_symbol, is_differentiable

@@ -7,10 +7,10 @@ reverse, there is a sweep for every element of the result. `dense` takes what is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from lms.core import primitives as p
 from lms.core.builder import Builder, current
+from lms.core.data import dataclass
 from lms.core.errors import StagingTypeError, here
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Scalar, Size, SumType, Type, f64, i64, is_differentiable

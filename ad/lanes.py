@@ -7,11 +7,11 @@ more axis, of size `n`, so that what belongs together lies together. With `n` of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lms.core import primitives as p
 from lms.core.builder import Builder
+from lms.core.data import dataclass
 from lms.core.errors import Span, StagingError
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Scalar, SumType, Type, element

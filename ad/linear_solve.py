@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from lms.core.builder import current
+from lms.core.data import dataclass
 from lms.core.types import ArrayType, element, f64, is_differentiable
 from lms.staging import arrays, linalg, shaping
 from lms.staging import elementary as el

@@ -7,9 +7,8 @@ into a shadow, which is made where the array is made and travels with its handle
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from lms.core import primitives as p
+from lms.core.data import dataclass, field
 from lms.core.effects import Effects, Root, Roots
 from lms.core.ir import Block, Function, Node, Program, Value, walk
 from lms.core.types import ArrayType, Scalar, SumType

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lms.core import primitives as p
 from lms.core.builder import Builder, building
+from lms.core.data import replace
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Scalar, Type, fresh_symbol, i64, is_differentiable
 

@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Protocol
 
 from lms.core import primitives as p
+from lms.core.data import replace
 from lms.core.effects import NO_ACCESS, Access, Effects
 from lms.core.ir import Block, Function, Node, Value, free_values, walk
 from lms.core.types import ArrayType, SumType, f64, i64

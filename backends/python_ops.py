@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from lms.core.data import dataclass
 from lms.core.effects import NONE, Roots
 from lms.core.ir import Node
 from lms.core.types import ArrayType, Scalar, SumType, Type, bool_, f64, i64

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from lms.core.data import dataclass, field
 from lms.core.errors import Span
 from lms.core.types import SCALARS, Scalar
 

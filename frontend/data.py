@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import Any
 
 from lms.core import primitives as p
 from lms.core.builder import current
+from lms.core.data import dataclass
 from lms.core.errors import LmsError, Span
 from lms.core.types import ArrayType, Constructor, Scalar, SumType, Type, fresh_symbol
 from lms.staging import records

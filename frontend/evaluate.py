@@ -7,10 +7,10 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from lms.core.builder import current, staging
+from lms.core.data import dataclass
 from lms.staging import functions as staging_functions
 from lms.staging import trees
 from lms.staging.arguments import Bound, Signature

@@ -7,8 +7,8 @@ The names of the flags begin with `%`, which no name of the user's does. As in P
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
+from lms.core.data import dataclass, replace
 from lms.core.errors import Span
 
 from . import syntax as s

@@ -7,8 +7,9 @@ and each group inside it decides for itself. What must be broken (`HARD`, a comm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from lms.core.data import dataclass
 
 WIDTH: Final = 100
 STEP: Final = 2  # columns of one level of `Nest`

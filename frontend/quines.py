@@ -12,8 +12,8 @@ import io
 import re
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 
+from lms.core.data import dataclass
 from lms.core.errors import Span
 
 from . import syntax as s

@@ -18,9 +18,9 @@ it is a dimension; an upper-case name in a pattern is a `ConstructorPattern` wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
 
+from lms.core.data import dataclass, field
 from lms.core.errors import Span
 
 from .source import Comment

@@ -6,8 +6,8 @@ Between two tokens A and B, comments stand behind A up to the end of its line, o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from lms.core.data import dataclass, field
 from lms.core.errors import Span
 
 from .layout import BLANK, FRESH, HARD, Concat, Doc, Either, Spaced, Suffix

@@ -8,9 +8,9 @@ A `type` may be a `Meta` while the definition around it is being checked; it is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from lms.core.data import dataclass, field
 from lms.core.errors import Span
 
 from .types import AnyType, ConstructorDeclaration

@@ -7,9 +7,9 @@ unknown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lms.core.data import dataclass, field
 from lms.core.types import SCALARS, Dim, Scalar, Size, affine, symbol
 
 if TYPE_CHECKING:

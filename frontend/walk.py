@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
+
+from lms.core.data import fields
 
 from .syntax import Module, Node
 
@@ -34,7 +35,7 @@ _parts: dict[type, tuple[str, ...]] = {}
 def parts(kind: type) -> tuple[str, ...]:
     """The names of the fields of a kind of node that make up the program: no places, no spelling."""
     if kind not in _parts:
-        _parts[kind] = tuple(f.name for f in fields(kind) if f.name not in _IGNORED)
+        _parts[kind] = tuple(name for name in fields(kind) if name not in _IGNORED)
     return _parts[kind]
 
 

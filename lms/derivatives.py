@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
@@ -11,6 +10,7 @@ from lms.ad import api as ad
 from lms.ad.continuations import check_form
 from lms.ad.custom import Rules, check_parameters
 from lms.core.builder import staging
+from lms.core.data import replace
 from lms.core.errors import StagingError, StagingTypeError, here
 from lms.staging.arguments import Signature
 from lms.staging.checkpoints import plan
@@ -220,7 +220,7 @@ def derivative(f: Callable[..., Any], mode: str = "reverse") -> Callable[[Callab
         if mode == "reverse":
             check_form(rule)
         check_parameters(rule, f.signature, mode)
-        f.rule = dataclasses.replace(f.rule or Rules(), **{mode: rule})
+        f.rule = replace(f.rule or Rules(), **{mode: rule})
         f.__dict__.pop("_derived", None)
         return rule
 

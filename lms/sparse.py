@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lms.ad import api as ad
 from lms.ad.jacobian import DEAR, LANES
+from lms.core.data import dataclass
 from lms.core.errors import ShapeError, StagingTypeError, here
 from lms.staging import trees
 from lms.staging.arguments import Signature

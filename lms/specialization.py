@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lms.ad.differentiate import Differentiate, derivatives
+from lms.core.data import dataclass
 from lms.core.errors import ShapeError
 from lms.core.ir import Program
 from lms.passes.base import Pass, Step, room, run

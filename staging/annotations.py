@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from lms.core.data import dataclass
 from lms.core.errors import StagingTypeError, here
 from lms.core.types import SCALARS, ArrayType, Dim, Scalar, Size, SumType, Type, bool_, c128, f64, i64, scalar_of, symbol
 

@@ -14,11 +14,11 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from lms.core.data import dataclass, field
 from lms.core.errors import Span, StagingError, StagingTypeError, here
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Scalar, SumType, Type, c128, f64, i64, scalar_of, symbol

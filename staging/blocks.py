@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from lms.core.builder import Builder
+from lms.core.data import dataclass, field
 from lms.core.ir import Block
 from lms.core.types import Type
 

@@ -7,11 +7,11 @@ run, each in a block of its own, and the variables they assign meet where the br
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from lms.core import primitives as p
 from lms.core.builder import Builder, current
+from lms.core.data import dataclass, field
 from lms.core.errors import Span, StagingError, StagingTypeError, here
 from lms.core.ir import Block, Node, Value, walk
 from lms.core.types import Scalar, SumType, bool_

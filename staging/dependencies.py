@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
+
+from lms.core.data import dataclass
 
 from .rep import Rep
 

@@ -7,11 +7,11 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.ir import Program, walk
 
 from .arguments import Signature

@@ -10,11 +10,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from lms.core import primitives as p
 from lms.core.builder import building, current
+from lms.core.data import dataclass
 from lms.core.effects import Effects
 from lms.core.errors import ShapeError, StagingError, here, is_ours
 from lms.core.ir import Function, Node, Program, Value, walk

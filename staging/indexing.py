@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any, NoReturn
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from lms.core import primitives as p
 from lms.core.builder import current
+from lms.core.data import dataclass, field
 from lms.core.errors import StagingError, StagingTypeError, here
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Size, bool_, element, fresh_symbol, i64

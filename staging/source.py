@@ -10,11 +10,11 @@ import ast
 import builtins
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import count
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar, cast
 
+from lms.core.data import dataclass
 from lms.core.errors import Span, StagingError
 
 from .control import Site

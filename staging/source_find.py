@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import linecache
-from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, FunctionType
 
+from lms.core.data import dataclass
 from lms.core.errors import Span, StagingError
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda

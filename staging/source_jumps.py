@@ -13,8 +13,9 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import count
+
+from lms.core.data import dataclass, field
 
 from . import source_names as names
 from .state import JUMPS, RESULT, RETURNED

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+
+from lms.core.data import dataclass, field
 
 Names = frozenset[str]
 NONE: Names = frozenset()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lms.core import primitives as p
 from lms.core.builder import current, staging
+from lms.core.data import dataclass
 from lms.core.errors import LeakError, Span, StagingTypeError, UndefinedError, here
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Scalar, Size, SumType, Type, fresh_symbol, symbol

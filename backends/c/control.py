@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from lms.core import primitives as p
+from lms.core.data import replace
 from lms.core.ir import Block, Node, Value, free_values
 from lms.core.types import ArrayType, i64
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from lms.core.data import dataclass, replace
 from lms.core.effects import NONE, Roots
 from lms.core.types import Scalar, Type, i64
 

@@ -10,9 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
 from lms.core import primitives as p
+from lms.core.data import dataclass, replace
 from lms.core.effects import NONE, Roots
 from lms.core.errors import LmsError, Span
 from lms.core.ir import Block, Node, Value

@@ -9,9 +9,9 @@ are left in the context until `lms_finish`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
+from lms.core.data import dataclass
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Dim, Scalar, Size, SumType, Type, symbol
 

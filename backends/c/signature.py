@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.effects import Effects
 from lms.core.ir import Function, Program, Value, sum_types, walk
 from lms.core.types import ArrayType, Dim, Scalar, Size, SumType, Type, symbol

@@ -25,10 +25,10 @@ Records in results live until `lms_finish`. Arrays that `Mut` parameters name mu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from lms.core.data import dataclass, field
 from lms.core.errors import Span
 from lms.core.types import ArrayType, Scalar, SumType, Type
 

@@ -7,11 +7,11 @@ rest, over which we loop. At most one letter of each of the three goes to the ke
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.errors import Span
 from lms.core.ir import Node
 from lms.core.types import ArrayType, Scalar

@@ -8,10 +8,10 @@ and one for everything.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lms.core.data import dataclass, replace
 from lms.core.errors import Span
 from lms.core.ir import Node
 

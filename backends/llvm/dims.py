@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from lms.core.data import dataclass
 from lms.core.types import ArrayType, Dim, Size, Type, affine
 
 

@@ -8,10 +8,10 @@ operations register themselves in `writer.RULES`: see `scalar`, `arrays`, `recor
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 from lms.core import primitives as p
+from lms.core.data import replace
 from lms.core.errors import VerifyError
 from lms.core.ir import Function, Program, sum_types, walk
 from lms.core.types import ArrayType, SumType

@@ -16,8 +16,9 @@ import ctypes
 import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from lms.core.data import dataclass
 
 from .native import Choosy, Guard, NativeCallable, set_entries
 

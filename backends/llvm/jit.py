@@ -11,13 +11,14 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import cache
 
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite.binding import ffi
 from llvmlite.binding.newpassmanagers import NewPassManager
+
+from lms.core.data import dataclass
 
 lock = threading.RLock()  # around every use of LLVM, and around a fork: a child must not inherit it locked
 _theirs = getattr(ffi.lib, "_lock", nullcontext())  # llvmlite's own, which it also takes when it frees things

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from lms.core.data import dataclass, field
 from lms.core.errors import ShapeError, StagingTypeError
 from lms.core.ir import Function
 from lms.core.primitives.record import Record

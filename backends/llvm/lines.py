@@ -11,8 +11,9 @@ function of vectors. No instruction carries a fast-math flag.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Literal
+
+from lms.core.data import dataclass
 
 Kind = Literal["f", "i", "b"]  # a float, an integer of the same width, a bool
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from lms.core.data import dataclass
 from lms.core.types import ArrayType, Scalar, SumType, Type
 
 

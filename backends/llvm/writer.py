@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 
+from lms.core.data import dataclass, field, replace
 from lms.core.errors import Span
 from lms.core.ir import Function, Node, Program, Value
 from lms.core.primitives import Primitive

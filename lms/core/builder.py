@@ -10,12 +10,12 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from . import primitives as p
+from .data import dataclass, field
 from .errors import LeakError, LmsError, Span, StagingError, here
 from .ir import Block, Function, Node, Program, Value
 from .primitives import Primitive

@@ -7,10 +7,10 @@ possible roots; two handles may alias when the sets meet. Everything that moves,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import reduce
 
 from . import primitives as p
+from .data import dataclass
 from .ir import Block, Function, Node, Program, Value
 from .types import ArrayType, Scalar, SumType, Type
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from types import CodeType, FrameType
+
+from .data import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from .data import dataclass, field
 from .types import ArrayType, FunctionType, SumType, Type
 
 if TYPE_CHECKING:

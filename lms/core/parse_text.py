@@ -7,9 +7,9 @@ import json
 import linecache
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
+from .data import dataclass
 from .errors import LmsError, Span
 from .ir import Block, Function, Node, Program, Value
 from .primitives import PRIMITIVES, Primitive, array, control

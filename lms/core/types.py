@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+
+from .data import dataclass, field
 
 # ---------------------------------------------------------------------------------------------- scalars
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import NoReturn
 
 from . import primitives as p
+from .data import dataclass, field
 from .effects import Effects
 from .errors import LmsError, VerifyError
 from .ir import Block, Function, Node, Program, Value, walk

@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
+from lms.core.data import dataclass
 from lms.core.ir import Program
 from lms.core.verify import verify
 

@@ -7,10 +7,10 @@ minimum.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.ir import Block, Function, Node, Program, Value
 from lms.core.types import Scalar, Type, bool_, i64
 

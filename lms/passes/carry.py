@@ -8,12 +8,12 @@ written only in the block that makes it, and only before it is passed on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.effects import Effects, Root
 from lms.core.ir import Block, Function, Node, Program, Value, substitute, walk
 from lms.core.types import ArrayType, Scalar, i64

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.effects import Effects, Root, Roots
 from lms.core.ir import Block, Function, Node, Program, Value
 from lms.core.types import ArrayType, Scalar

@@ -6,10 +6,10 @@ around a node, and memory: once a root is read, every write to it is live. May-r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.effects import Effects, Root
 from lms.core.ir import Block, Function, Node, Program, Value, named, walk
 

@@ -13,11 +13,11 @@ raise, and reads only memory the loop does not write. The recurrence itself keep
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core import primitives as p
 from lms.core.builder import Builder, Replay
+from lms.core.data import dataclass
 from lms.core.effects import Effects
 from lms.core.ir import Block, Function, Node, Program, Value, substitute, walk
 from lms.core.recurrence import innermost, vectorizes

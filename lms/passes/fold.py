@@ -6,12 +6,12 @@ One walk in order, in place. `rules.py` is the table of scalar algebra; what con
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.effects import Effects
 from lms.core.ir import Block, Function, Node, Program, Value
 from lms.core.primitives import Primitive

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import IntEnum
 
 from lms.core import primitives as p
+from lms.core.data import dataclass, field
 from lms.core.effects import Effects, Root, Roots
 from lms.core.ir import Block, Function, Node, Value
 from lms.core.primitives import Primitive

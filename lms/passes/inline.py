@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core import primitives as p
 from lms.core.builder import Builder, Replay
+from lms.core.data import dataclass
 from lms.core.ir import Block, Function, Node, Program, Value, named, walk
 from lms.core.types import ArrayType, Dim, Type, fresh_symbol
 

@@ -7,10 +7,10 @@ leaves only a loop that certainly runs, from before everything else that can be 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.effects import Effects, Roots
 from lms.core.ir import Block, Function, Node, Program
 

@@ -7,9 +7,9 @@ which are never negative. A fact is an expression known to be at least 0.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.ir import Node, Value
 from lms.core.types import ArrayType, Size
 

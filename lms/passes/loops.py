@@ -10,10 +10,10 @@ Fused are loops that share memory; a loop that vectorises is not mixed with one 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.effects import Effects, Roots
 from lms.core.ir import Block, Function, Node, Program, Value, free_values, substitute, walk
 from lms.core.types import Scalar

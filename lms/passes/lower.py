@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lms.core import primitives as p
 from lms.core.builder import Builder, Replay
+from lms.core.data import dataclass
 from lms.core.effects import Effects
 from lms.core.errors import VerifyError
 from lms.core.ir import Block, Function, Node, Program, Value, walk

@@ -6,11 +6,11 @@ iterations allocate would lose what the backward half reads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, NamedTuple
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.effects import Effects
 from lms.core.ir import Block, Function, Node, Program, Value, substitute, walk
 from lms.core.types import ArrayType, Dim, Scalar, Size

@@ -8,11 +8,11 @@ written is zero, as the reference back end has it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.ir import Block, Function, Node, Program, Value, walk
 from lms.core.types import Scalar
 

@@ -9,11 +9,11 @@ elsewhere a call would cost time and win nothing.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.effects import Effects
 from lms.core.errors import Span
 from lms.core.ir import Block, Function, Node, Program, Value, walk

@@ -6,10 +6,10 @@ memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.ir import Block, Node, Program, Value
 from lms.core.types import ArrayType, Scalar
 

@@ -8,10 +8,10 @@ stored together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.effects import Effects, Root, Roots
 from lms.core.ir import Block, Function, Node, Program, Value, walk
 

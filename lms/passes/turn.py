@@ -7,10 +7,10 @@ for the other is then one iteration's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.effects import Effects, Root
 from lms.core.ir import Block, Node, Program, Value, walk
 from lms.core.types import i64

@@ -7,10 +7,10 @@ same place. Residual memory is written once, so whoever reads one may read the o
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.data import dataclass
 from lms.core.ir import Block, Function, Node, Program, Value, substitute, walk
 
 from .rewrite import attributes

@@ -6,12 +6,12 @@ derivative of a vector in space is that of three numbers, and a residual is a nu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
 from lms.core import primitives as p
 from lms.core.builder import Builder, Replay
+from lms.core.data import dataclass
 from lms.core.effects import Effects
 from lms.core.ir import Function, Node, Program, Value, walk
 from lms.core.types import ArrayType, Scalar

@@ -6,10 +6,10 @@ a copy of the loop without those checks; else the loop runs as it was, and fails
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.data import dataclass, field
 from lms.core.ir import Block, Node, Program, Value, walk
 from lms.core.primitives import Primitive
 from lms.core.types import Scalar, i64

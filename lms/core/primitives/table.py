@@ -8,9 +8,9 @@ so a rule that is missing somewhere is a red test.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from ..data import dataclass
 from ..types import Type
 
 Attrs = Mapping[str, Any]
