@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "backends": {"core"},
 }
 SEE_ALL = {"", "__main__", "analytic", "api", "check", "cli", "colouring", "commands", "derivatives", "dev", "emit",
-           "files", "fronts", "known", "loading", "memory", "pattern", "pipeline", "pullback", "roots", "sparse",
+           "files", "fronts", "known", "loading", "pattern", "pipeline", "public", "pullback", "report", "roots", "sparse",
            "specialization", "suspects"}
 
 
