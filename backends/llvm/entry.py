@@ -15,7 +15,7 @@ from lms.core.types import ArrayType, Dim, Scalar, Size, SumType, Type
 
 from .abi import CONTEXT, VALUES, Module, offsets
 from .dims import Bind, equations
-from .entry_parts import DECLARES, TAKE
+from .entry_parts import DECLARES, UNPACK
 from .native import CHOOSY_AT, Choosy, Layout
 
 HERE = {"fail": 0, "box": 8, "done": 16, "module": 24}  # byte offsets in `lms_here`
@@ -163,7 +163,7 @@ class _Entry:
         if t.layout == "C" and self.many:
             need = 0x101 | (0x400 if k in self.module.mut else 0)
             slots = self.value(f"getelementptr inbounds i64, ptr %slots, i64 {at}")
-            self.demand(self.value(f"call i1 @lms_take(ptr {arg}, ptr {slots}, i32 {t.rank}, i32 {t.dtype.dtype.num}, "
+            self.demand(self.value(f"call i1 @lms_unpack(ptr {arg}, ptr {slots}, i32 {t.rank}, i32 {t.dtype.dtype.num}, "
                                    f"i8 {ord(t.dtype.dtype.byteorder)}, i32 {need})"))
             for axis in range(t.rank):
                 self.line(f"%dim_{k}_{axis} = load i64, ptr {self.value(f'getelementptr i64, ptr {slots}, i64 {2 + axis}')}")
@@ -425,7 +425,7 @@ class _Entry:
         self.line(f"ret ptr {again}")
         body = "\n".join(self.lines)
         quick = "noinline optnone " if self.many else ""  # long, and soon done: compiled as it is
-        return (DECLARES + (TAKE if self.many else "") + "\n".join(self.globals.values())
+        return (DECLARES + (UNPACK if self.many else "") + "\n".join(self.globals.values())
                 + f"\ndefine ptr @lms_entry(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) {quick}{{\nentry:\n{body}\n}}\n")
 
 

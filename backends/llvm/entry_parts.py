@@ -38,8 +38,8 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 """
 
 
-TAKE = f"""
-define internal i1 @lms_take(ptr %array, ptr %slots, i32 %rank, i32 %number, i8 %order, i32 %need) noinline {{
+UNPACK = f"""
+define internal i1 @lms_unpack(ptr %array, ptr %slots, i32 %rank, i32 %number, i8 %order, i32 %need) noinline {{
 entry:
   %type.p = getelementptr i8, ptr %array, i64 {Layout.type}
   %type = load ptr, ptr %type.p

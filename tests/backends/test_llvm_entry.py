@@ -515,6 +515,13 @@ def test_nothing_leaks() -> None:
     assert ctypes.sizeof(ctypes.c_void_p) == 8
 
 
+def test_large_results_of_a_function_of_many_arrays() -> None:
+    """So many that a function unpacks them, and results so large that their memory is looked for among what was kept."""
+    f = compiled([vector() for _ in range(12)], lambda e, *xs: tuple(e.empty(e.dim(x), dims=x.type.dims, dtype=f64) for x in xs))
+    for _ in range(2):
+        assert [y.size for y in f(*(np.zeros(30_000) for _ in range(12)))] == [30_000] * 12
+
+
 # ----------------------------------------------------------------------------------------- options, and to look at
 
 
