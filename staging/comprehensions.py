@@ -12,7 +12,7 @@ from lms.core.errors import StagingError, StagingTypeError, here
 from lms.core.ir import Block, Value
 from lms.core.types import ArrayType, Size, i64
 
-from . import iterables, ops, state
+from . import creation, iterables, state
 from .blocks import close_block, open_block
 from .joins import describe
 from .rep import Rep, lift_value
@@ -59,7 +59,7 @@ class Gathering:
 
     def _value(self, x: Any) -> Value:
         if isinstance(x, list):
-            x = ops.asarray(x)
+            x = creation.asarray(x)
         if not (isinstance(x, Rep | bool | int | float | complex) or hasattr(x, "dtype")):
             raise StagingTypeError(f"a comprehension over a staged sequence makes an array, and its items are {describe(x)}",
                                    self.span, fix="make one array for each part")

@@ -16,7 +16,7 @@ from lms.core.errors import Span, StagingError, StagingTypeError, here
 from lms.core.ir import Block, Node, Value, walk
 from lms.core.types import Scalar, SumType, bool_
 
-from . import elementwise, ops
+from . import arrays, elementary, elementwise
 from .blocks import blocks, close_block, home, inside, open_block, splice, unwind
 from .joins import describe
 from .messages import operands_of, template
@@ -70,7 +70,7 @@ def truth(x: Any) -> Any:
 def logical_not(x: Any) -> Any:
     """`not x`."""
     t = truth(x)
-    return ops.logical_not(t) if isinstance(t, Rep) else not t
+    return elementary.logical_not(t) if isinstance(t, Rep) else not t
 
 
 # ---------------------------------------------------------------------------------------------- branches
@@ -306,14 +306,14 @@ def identical(x: Any, y: Any) -> Any:
     if isinstance(staged, Rep) and isinstance(staged.type, SumType) and other is None:
         return is_instance(staged, type(None))
     if isinstance(staged, Rep) and staged.type == bool_ and isinstance(other, bool):
-        return ops.equal(staged, other)
+        return elementary.equal(staged, other)
     return x is y
 
 
 def contains(x: Any, xs: Any) -> Any:
     """`x in xs`, where either may be staged."""
     if isinstance(xs, Rep):
-        return ops.any(ops.equal(xs, x))
+        return arrays.any(elementary.equal(xs, x))
     if not isinstance(x, Rep) or not isinstance(xs, list | tuple | set | frozenset | dict | range):
         return x in xs
     if isinstance(xs, range):
@@ -321,7 +321,7 @@ def contains(x: Any, xs: Any) -> Any:
     found: Any = False
     for y in xs:
         equal = x == y
-        found = equal if found is False else ops.logical_or(found, equal)
+        found = equal if found is False else elementary.logical_or(found, equal)
     return found
 
 
@@ -329,8 +329,8 @@ def _in_range(x: Rep, xs: range) -> Any:
     if not xs:
         return False
     low, high = min(xs[0], xs[-1]), max(xs[0], xs[-1])
-    found = ops.logical_and(x >= low, x <= high)
-    return found if abs(xs.step) == 1 else ops.logical_and(found, (x - low) % abs(xs.step) == 0)
+    found = elementary.logical_and(x >= low, x <= high)
+    return found if abs(xs.step) == 1 else elementary.logical_and(found, (x - low) % abs(xs.step) == 0)
 
 
 # ----------------------------------------------------------------------------------------------- errors

@@ -9,7 +9,7 @@ from typing import Any
 from lms.core.errors import StagingError, StagingTypeError, here
 from lms.core.types import ArrayType, Scalar, i64
 
-from . import elementwise, ops
+from . import elementary, elementwise
 from .joins import describe
 from .rep import Rep, Weak, scalar, size_arg
 from .shapes import array_type, rename
@@ -51,10 +51,10 @@ class Range(Later):
         if not any(isinstance(x, Rep) for x in (start, stop, step)):
             return len(range(start, stop, step))
         if isinstance(step, Rep):
-            elementwise.check(ops.not_equal(step, 0), "ValueError", "range() arg 3 must not be zero")
+            elementwise.check(elementary.not_equal(step, 0), "ValueError", "range() arg 3 must not be zero")
             up = _steps(start, stop, step)
-            return ops.maximum(up, 0)
-        return ops.maximum(_steps(start, stop, step), 0)
+            return elementary.maximum(up, 0)
+        return elementary.maximum(_steps(start, stop, step), 0)
 
     def item(self, k: Any) -> Any:
         return self.start + k * self.step
@@ -138,7 +138,7 @@ def zip_(*xss: Any, strict: bool = False) -> Any:
                 if n != counts[0]:
                     raise ValueError("zip() arguments have different lengths")
             else:
-                elementwise.check(ops.equal(counts[0], n), "ValueError", "zip() arguments have different lengths")
+                elementwise.check(elementary.equal(counts[0], n), "ValueError", "zip() arguments have different lengths")
     plan = next((s.checkpoint for s in found if s.checkpoint), None)
     return Sequence(shortest(counts), lambda k: tuple(s.item(k) for s in found), plan)
 
@@ -165,7 +165,7 @@ def shortest(counts: list[Count]) -> Count:
     for m in counts[1:]:
         if isinstance(n, Rep) and isinstance(m, Rep) and n.value is m.value:
             continue
-        n = ops.minimum(n, m) if isinstance(n, Rep) or isinstance(m, Rep) else min(n, m)
+        n = elementary.minimum(n, m) if isinstance(n, Rep) or isinstance(m, Rep) else min(n, m)
     return n
 
 

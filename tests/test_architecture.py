@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,21 @@ def test_relative_imports_stay_in_their_layer() -> None:
             if layer(name) in MAY_IMPORT and isinstance(node, ast.ImportFrom) and node.level >= depth:
                 wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}: leaves its folder; write `from lms...`")
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """So that any module may be the first that is imported."""
+    known = dict(modules())
+    needs: dict[str, set[str]] = {}
+    for name, path in known.items():
+        package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+        needs[name] = set()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom):
+                above = package[:len(package) + 1 - node.level] if node.level else []
+                base = ".".join([*above, *([node.module] if node.module else [])])
+                needs[name] |= {each if (each := f"{base}.{alias.name}") in known else base for alias in node.names}
+    TopologicalSorter(needs).prepare()  # a `CycleError` names those in the circle
 
 
 def test_nothing_imports_a_folder_by_its_bare_name() -> None:
