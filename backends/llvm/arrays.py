@@ -55,7 +55,8 @@ def _empty(w: Writer, node: Node) -> Sequence[V]:
     values = [(i64, d) for d in dims]
     types = (i64,) * len(dims)
     shape = ", ".join(["{}"] * len(dims))
-    known = item_size(t.dtype) * prod(int(d) for d in dims if _is_number(d))
+    item = item_size(t.dtype)
+    known = item * prod(int(d) for d in dims if _is_number(d))
     negative = any(_is_number(d) and int(d) < 0 for d in dims)
     site, *_ = [w.module.site(Site(node.span, error, message, types)) for error, message in (
         ("ValueError", f"an array has no negative size, found ({shape})"),
@@ -67,10 +68,8 @@ def _empty(w: Writer, node: Node) -> Sequence[V]:
         w.store_values(values)
         w.fail(Status.CHECK, str(site if negative else site + 1))
         w.start(w.new_label("never"))
-        known = 0
-    name = "lms_make_" + "".join("s" if _is_number(d) else "d" for d in dims)
-    w.module.helper(name, lambda: memory.make(name))
-    arguments = ", ".join([f"i64 {known}", f"i64 {int(isinstance(t.dtype, SumType))}", *(f"i64 {d}" for d in dims)])
+    name = w.module.helper(f"lms_make_{len(dims)}", lambda: memory.make(len(dims)))
+    arguments = ", ".join([f"i64 {item}", f"i64 {int(isinstance(t.dtype, SumType))}", *(f"i64 {d}" for d in dims)])
     block = w.op(f"call noalias ptr @{name}(ptr %ctx, i32 {site}, {arguments})")
     w.unless_null(block)
     return [Array(block, w.op(f"getelementptr inbounds i8, ptr {block}, i64 {DATA}"), dims)]

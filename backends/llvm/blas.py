@@ -1,12 +1,15 @@
-"""Products by SciPy's BLAS: LLVM helpers that turn sizes and strides into its calls, and do what it cannot by loops.
+"""Products by SciPy's BLAS: functions that turn sizes and strides into its calls, and do what it cannot by loops.
+
+They belong to a library of ours, which is compiled once for each type of number.
 
 BLAS counts columns first and takes everything by reference, sizes as 32-bit integers.
 """
 
 from __future__ import annotations
 
-from lms.core.types import Scalar
+from lms.core.types import SCALARS, Scalar
 
+from . import extensions
 from .values import llvm_type
 
 LETTER = {"f32": "s", "f64": "d", "c64": "c", "c128": "z"}
@@ -53,7 +56,7 @@ define internal {{ i1, i1, i64 }} @lms_leading_{t.name}(i64 %rows, i64 %columns,
   ret {{ i1, i1, i64 }} %r2
 }}
 
-define internal void @lms_gemm_{t.name}(i64 %m, i64 %n, i64 %k, ptr %c, i64 %cm, i64 %cn, ptr %a, i64 %am, i64 %ak,
+define void @lms_gemm_{t.name}(i64 %m, i64 %n, i64 %k, ptr %c, i64 %cm, i64 %cn, ptr %a, i64 %am, i64 %ak,
                                         ptr %b, i64 %bk, i64 %bn, i1 %add) noinline nounwind {{
 entry:
   %ip = alloca [6 x i32], align 4
@@ -203,7 +206,7 @@ def gemv(t: Scalar) -> str:
     return f"""
 declare void @lms_blas_{letter}gemv(ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr)
 
-define internal void @lms_gemv_{t.name}(i64 %m, i64 %k, ptr %a, i64 %am, i64 %ak, ptr %x, i64 %xs, ptr %y, i64 %ys, i1 %add)
+define void @lms_gemv_{t.name}(i64 %m, i64 %k, ptr %a, i64 %am, i64 %ak, ptr %x, i64 %xs, ptr %y, i64 %ys, i1 %add)
     noinline nounwind {{
 entry:
   %ip = alloca [5 x i32], align 4
@@ -259,4 +262,20 @@ plain:
 """
 
 
-TEXT = {"gemm": gemm, "gemv": gemv}
+DECLARATIONS = {  # what calls of them look like; `{}` is the type
+    "gemm": f"declare void @lms_gemm_{{}}({', '.join(['i64'] * 3 + ['ptr', 'i64', 'i64'] * 3 + ['i1'])}) nounwind",
+    "gemv": "declare void @lms_gemv_{}(i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, i1) nounwind",
+}
+
+
+def library(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """The text of the library that has the function `lms_gemm_f64` or one like it, and the names it defines."""
+    if not name.startswith(("lms_gemm_", "lms_gemv_")):
+        return None
+    t = SCALARS[name.rpartition("_")[2]]
+    return gemm(t) + gemv(t) + "declare i64 @llvm.smax.i64(i64, i64)\n", (f"lms_gemm_{t.name}", f"lms_gemv_{t.name}")
+
+
+def address(name: str) -> int | None:
+    """The address of a function of BLAS, `lms_blas_dgemm`, for such a library."""
+    return extensions.function(MODULE, name.removeprefix("lms_blas_")) if name.startswith("lms_blas_") else None

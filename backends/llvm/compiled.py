@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import re
-import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
-from importlib.util import module_from_spec, spec_from_file_location
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from lms.core.ir import Function
 
-from . import cache, counting, flat, jit, support
+from . import cache, counting, extensions, flat, jit, support
 from .abi import Module
 from .callbacks import ADDRESSES, Sites
 from .emit import declaration
 from .entry import entry_text
 from .leaves import Parameters
 from .merge import merge
-from .native import LAYOUT_HOLDS, Choosy, NativeCallable, capsule_pointer, set_entries
+from .native import LAYOUT_HOLDS, Choosy, NativeCallable, set_entries
 
 EXPORTS = ("lms_entry", "lms_here")
 _SPECIAL = {"lms_psi": ("scipy.special.cython_special", "__pyx_fuse_1psi")}
@@ -114,7 +108,7 @@ class CompiledFunction(NativeCallable):
             return ADDRESSES[name]
         where = self.module.imports.get(name) or _SPECIAL.get(name)
         if where is not None:
-            return _cython(*where)
+            return extensions.function(*where)
         return support.resolve(name)
 
 
@@ -126,27 +120,6 @@ def _whole(module: Module, native: bool) -> str:
 
 
 _EXPORTED = re.compile(r"^define (?=(?:i32 @lms_main|void @lms_free|void @lms_finish)\()", re.MULTILINE)
-
-
-def _cython(module: str, name: str) -> int:
-    """The address of a function that a Cython module offers to others. Imported only when something needs it."""
-    return capsule_pointer(_extension(module).__pyx_capi__[name])
-
-
-def _extension(name: str) -> ModuleType:
-    """An extension module, without the package around it where that has not been imported: it would take ten times as long."""
-    if name in sys.modules:
-        return sys.modules[name]
-    top, *path, last = name.split(".")
-    folder = os.path.join(*import_module(top).__path__, *path)
-    found = PathFinder.find_spec(last, [folder])
-    if found is None or found.origin is None or not found.origin.endswith(tuple(EXTENSION_SUFFIXES)):
-        return import_module(name)
-    spec = spec_from_file_location(name, found.origin)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[name] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class _Strict(NativeCallable):

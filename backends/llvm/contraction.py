@@ -7,7 +7,6 @@ rest, over which we loop. At most one letter of each of the three goes to the ke
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from math import prod
 
 from lms.core import primitives as p
@@ -176,12 +175,9 @@ def _value(t: Scalar, registers: Sequence[str]) -> V:
 
 def _call_blas(w: Writer, kind: str, t: Scalar, sizes: Sequence[str], operands: Sequence[tuple[str, Sequence[str]]],
                accumulate: bool) -> None:
-    """A product by a helper that looks at the strides."""
-    w.module.declares.add("declare i64 @llvm.smax.i64(i64, i64)")
-    for each in ("gemm", kind):  # gemv leaves to gemm what it cannot do
-        name = w.module.helper(f"lms_{each}_{t.name}", partial(blas.TEXT[each], t))
-        w.module.imports[f"lms_blas_{blas.LETTER[t.name]}{each}"] = (blas.MODULE, f"{blas.LETTER[t.name]}{each}")
+    """A product by a function of our library, which looks at the strides."""
+    w.module.declares.add(blas.DECLARATIONS[kind].format(t.name))
     arguments = [f"i64 {x}" for x in sizes]
     for address, steps in operands:
         arguments += [f"ptr {address}", *(f"i64 {x}" for x in steps)]
-    w.do(f"call void @{name}({', '.join(arguments)}, i1 {'true' if accumulate else 'false'})")
+    w.do(f"call void @lms_{kind}_{t.name}({', '.join(arguments)}, i1 {'true' if accumulate else 'false'})")

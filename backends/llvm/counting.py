@@ -26,7 +26,7 @@ _MADE = "done:\n  ret ptr %block\nnone:"
 _GIVEN = "  call void @lms_unlink(ptr %ctx, ptr %block)\n  call void @lms_give"
 _CHUNK = "  store ptr %chunk, ptr %chunk, align 8\n"
 assert max(BLOCK.values()) + 8 <= _SITE
-assert all(place in memory.BLOCKS + memory.NODES + memory.make("lms_make_d") for place in (_ASKED, _MADE, _GIVEN, _CHUNK))
+assert all(place in memory.BLOCKS + memory.NODES + memory.make(1) for place in (_ASKED, _MADE, _GIVEN, _CHUNK))
 
 
 @dataclass(frozen=True)

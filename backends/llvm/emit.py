@@ -28,7 +28,7 @@ from .writer import RULES, ModuleWriter, Options, Writer, quoted, returned
 
 __all__ = ["Options", "emit", "emit_module"]
 LONG = 400  # lines of an entry without loops from which on it is not improved
-MANY = 48  # places that use blocks of memory, from which on that is called instead of inlined
+MANY = 48  # places that use blocks of memory, from which on they call functions that are there already
 _LONG = ("for", "while", "contract_into", "argsort_into", "print", "py_call", *(op.name for op in p.linalg.LAPACK))
 
 
@@ -61,7 +61,13 @@ def emit_module(program: Program, options: Options = _DEFAULT) -> Module:
     functions += [recursion.enter(program.functions[name]) for name in module.recursive]
     main = _main(module, Scopes(aliases, program.main, module.meta))
     text = "\n".join([*functions, main, *module.helpers.values()])
-    text += _runtime(module, sum(text.count(f"@lms_{part}(") for part in ("new", "release", "detach")), types)
+    uses = sum(text.count(f"@lms_{part}(") for part in ("new", "release", "detach"))
+    if uses >= MANY and not options.count:
+        text = "\n".join([*functions, main, *(f for name, f in module.helpers.items() if name not in memory.SHARED)])
+        text += memory.declarations()
+    elif uses or types:
+        text += memory.BLOCKS
+    text += _runtime(module, uses > 0, types)
     if module.functions:
         for line in vecmath.define(module.functions).splitlines():
             if line.startswith("declare "):
@@ -100,11 +106,9 @@ def _straight(w: Writer) -> bool:
     return w.function.name == w.module.program.entry and not w.loops and len(w.lines) > LONG
 
 
-def _runtime(module: ModuleWriter, uses: int, types: dict[str, SumType]) -> str:
-    """The parts of the runtime a module needs, which uses blocks of memory in so many places."""
-    text = memory.FREE + memory.finish(uses > 0, bool(types), bool(module.recursive))
-    if uses or types:
-        text += memory.BLOCKS if uses < MANY else memory.BLOCKS.replace("alwaysinline", "noinline")
+def _runtime(module: ModuleWriter, blocks: bool, types: dict[str, SumType]) -> str:
+    """The parts of the runtime a module needs, which uses blocks of memory or does not."""
+    text = memory.FREE + memory.finish(blocks, bool(types), bool(module.recursive))
     if types:
         text += memory.NODES + records.tear_down(types, module.kinds)
     if module.recursive:

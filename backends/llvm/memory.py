@@ -1,11 +1,15 @@
 """The memory of a call, in LLVM text that lives in every module that needs it and inlines into it.
 
+A long module calls the functions for blocks instead: `shared` is compiled once, with what else modules share.
+
 Array blocks hang in a list from the context, so that `lms_finish` frees whatever an error or an interrupt left behind.
 Record nodes are cut from chunks (the pool) and recycled by size; the pool goes as a whole when the call is finished.
 What falls to zero references waits in a list until it is torn down, so a long chain needs no deep stack.
 """
 
 from __future__ import annotations
+
+import re
 
 from .abi import BLOCK, CONTEXT, DATA, VALUES, Status
 from .spare import LEAST
@@ -158,27 +162,31 @@ done:
 """
 
 
-def make(name: str) -> str:
-    """`name`, which allocates an array: `lms_make_` and a letter for each axis, `s` where the size is part of `item`, else `d`.
+RANKS = range(5)  # of the arrays for which `make` is among what is shared
+SHARED = ("lms_new", "lms_unlink", "lms_drop", "lms_retain", "lms_release", "lms_detach", "lms_give_all",
+          *(f"lms_make_{rank}" for rank in RANKS))
 
-    `item` is the bytes of an element times the static sizes. On failure it is null, and the context has the error: at `site`
-    that for a negative size, then for bytes beyond 64 bits, then for no memory; with all sizes as operands.
+
+def make(rank: int) -> str:
+    """`lms_make_2`, which allocates an array with two axes, of elements of `item` bytes.
+
+    On failure it is null, and the context has the error: at `site` that for a negative size, then for bytes beyond 64 bits, then
+    for no memory; with all sizes as operands.
     """
-    axes = name.removeprefix("lms_make_")
     lines, bytes_, signs, beyond = [], "%item", "0", "false"
-    for k in (k for k, letter in enumerate(axes) if letter == "d"):
+    for k in range(rank):
         lines += [f"%sign{k} = or i64 {signs}, %d{k}",
                   f"%product{k} = call {{ i64, i1 }} @llvm.smul.with.overflow.i64(i64 {bytes_}, i64 %d{k})",
                   f"%bytes{k} = extractvalue {{ i64, i1 }} %product{k}, 0",
                   f"%over{k} = extractvalue {{ i64, i1 }} %product{k}, 1",
                   f"%beyond{k} = or i1 {beyond}, %over{k}"]
         bytes_, signs, beyond = f"%bytes{k}", f"%sign{k}", f"%beyond{k}"
-    stores = [line for k in range(len(axes)) for line in (
+    stores = [line for k in range(rank) for line in (
         f"%at{k} = getelementptr i8, ptr %ctx, i64 {VALUES + 8 * k}", f"store i64 %d{k}, ptr %at{k}, align 8")]
     indented = "\n  ".join
-    params = ", ".join(["ptr noalias %ctx, i32 %site, i64 %item, i64 %kind", *(f"i64 %d{k}" for k in range(len(axes)))])
+    params = ", ".join(["ptr noalias %ctx, i32 %site, i64 %item, i64 %kind", *(f"i64 %d{k}" for k in range(rank))])
     return f"""
-define internal noalias ptr @{name}({params}) noinline nounwind {{
+define internal noalias ptr @lms_make_{rank}({params}) noinline nounwind {{
 entry:
   {indented([*lines, f"%negative = icmp slt i64 {signs}, 0"])}
   br i1 %negative, label %fail, label %bounded, !prof !1
@@ -237,6 +245,17 @@ done:
   ret void
 }}
 """
+
+def shared() -> str:
+    """The functions for blocks, once for the process; what frees one and the weights of branches come with their user."""
+    text = (BLOCKS + "".join(map(make, RANKS))).replace("define internal", "define").replace("alwaysinline", "noinline")
+    return text + "\n".join(DECLARES) + "\n"
+
+
+def declarations() -> str:
+    """The same functions for a module that calls them."""
+    return "".join(f"declare {signature}\n" for signature in re.findall(r"^define (.*) \{$", shared(), re.MULTILINE))
+
 
 # a node's size class is its bytes / 16; classes from `CLASSES` on are not recycled
 CLASSES = 17

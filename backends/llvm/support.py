@@ -7,6 +7,7 @@
     ptr  lms_ask(ptr function, ptr address)                          `function(address)`
     i32  lms_poll(ptr context)                                       see `poll.py`
     ptr  lms_take(i64 bytes), void lms_keep(ptr raw, i64 bytes)      see `spare.py`
+    ptr  lms_new(ptr context, i64 bytes, i64 kind), ...                the memory of a call, see `memory.py`
     ptr  lms_front(ptr self, ptr args, i64 nargsf, ptr kwnames)      see `front.py`
 
 An ndarray that takes over memory of a call holds it by a capsule whose destructor is here: it may outlive the code that made it.
@@ -19,11 +20,12 @@ from functools import cache
 
 import numpy as np
 
+from . import blas, front_shapes, front_text, jit, memory, poll, spare, vecmath
 from . import cache as objects
-from . import front_shapes, front_text, jit, memory, poll, spare, vecmath
 from .abi import BLOCK
 from .merge import merge
 from .native import GUARDS_AT, SUSPENDED, TABLE_AT, Layout, array_api
+from .writer import WEIGHTS
 
 COPIED = 8192  # results of at most so many bytes are copied into an ndarray's own memory, which costs less than a capsule
 _NEW, _NEW_COPY, _SET_BASE, _SCALAR = 93, 85, 282, 60  # places in NumPy's table
@@ -275,7 +277,8 @@ entry:
 
 _CALL_NAME = "__call__"
 _NEW_TUPLE, _NEW_OBJECT = tuple.__new__, object.__new__
-EXPORTS = ("lms_slow", "lms_holds", "lms_box_array", "lms_fail", "lms_ask", "lms_poll", "lms_take", "lms_keep")
+EXPORTS = ("lms_slow", "lms_holds", "lms_box_array", "lms_fail", "lms_ask", "lms_poll", "lms_take", "lms_keep",
+           *memory.SHARED)
 _FRONT = "declare ptr @lms_slow(ptr, ptr, i64, ptr, ptr)\ndeclare i1 @lms_holds(ptr)\n"
 # The spare recursion stack, which calls take and put back: one word of data.
 _stack = ctypes.c_void_p()
@@ -285,7 +288,8 @@ _stack = ctypes.c_void_p()
 def _code() -> jit.Code:
     foreign = {"lms_numpy_new": array_api(_NEW), "lms_numpy_copy": array_api(_NEW_COPY), "lms_numpy_base": array_api(_SET_BASE),
                "lms_call_name": id(_CALL_NAME), "lms_ndarray": id(np.ndarray), "lms_suspended": ctypes.addressof(SUSPENDED)}
-    return objects.code(merge(_TEXT, memory.GIVE, spare.TEXT, poll.TEXT), EXPORTS, foreign.get, library=True)
+    text = merge(_TEXT, memory.GIVE, memory.shared(), spare.TEXT, poll.TEXT, *WEIGHTS)
+    return objects.code(text, EXPORTS, foreign.get, library=True)
 
 
 @cache
@@ -295,15 +299,18 @@ def _front() -> jit.Code:
     return objects.code(text, ("lms_front",), lambda name: new.get(name) or resolve(name), library=True)
 
 
-_math: dict[str, jit.Code] = {}
+_library: dict[str, jit.Code] = {}
 
 
-def _of_math(name: str) -> int:
-    """The address of a function of the library of vector math; those that belong together are linked together."""
-    if name not in _math:
-        text, names = vecmath.library(name)
-        _math.update(dict.fromkeys(names, objects.code(text, names, lambda name: None, library=True)))
-    return _math[name][name]
+def _of_library(name: str) -> int | None:
+    """The address of a function of one of our libraries; those that belong together are linked together."""
+    if name not in _library:
+        found = vecmath.library(name) or blas.library(name)
+        if found is None:
+            return None
+        text, names = found
+        _library.update(dict.fromkeys(names, objects.code(text, names, blas.address, library=True)))
+    return _library[name][name]
 
 
 @cache
@@ -313,8 +320,8 @@ def resolve(name: str) -> int | None:
         return _code()[name]
     if name == "lms_front":
         return _front()[name]
-    if vecmath.in_library(name):
-        return _of_math(name)
+    if (found := _of_library(name)) is not None:
+        return found
     if name == "lms_stack":
         return ctypes.addressof(_stack)
     if name == "lms_suspended":

@@ -354,13 +354,10 @@ def _function(name: str, fma: bool) -> Lines:
 # ----------------------------------------------------------------------------------------------------- our library
 
 
-def in_library(name: str) -> bool:
-    """Whether a symbol is one of our library's: `lms_sin_f64`, `lms_sin_f64_v8`."""
-    return name.startswith("lms_") and name.split("_")[1] in LIBRARY
-
-
-def library(name: str) -> tuple[str, tuple[str, ...]]:
-    """The text of our library that has this symbol, for this machine's vectors, and the names it defines."""
+def library(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """The text of our library that has a function, `lms_sin_f64` or `lms_sin_f64_v8`, and the names it defines."""
+    if not name.startswith("lms_") or name.split("_")[1] not in LIBRARY:
+        return None
     op, kind = name.split("_")[1:3]
     bits, functions = int(kind[1:]), []
     for lanes in (1, *(size * 8 // bits for size in _widths())):
