@@ -3,7 +3,8 @@
     reset { 1 + shift { k => k(k(10)) } }
     //> 12
 
-`check` compares and `update` rewrites. Where a file has any such line, all output is compared, so nothing is printed unseen.
+`check` compares and `update` rewrites. Where a file has any such line, all output is compared, so nothing is printed unseen;
+where it has none, what goes wrong in it is wrong all the same.
 """
 
 from __future__ import annotations
@@ -28,11 +29,15 @@ MARK = "//>"
 
 @dataclass(frozen=True)
 class Ran:
-    """An item at the top that has been run: its place, the lines below it that are expected, and those that it gave."""
+    """An item at the top that has been run: its place, the lines below it that are expected, and those that it gave.
+
+    The last of these says what it has raised, if that is how it ended.
+    """
 
     span: Span
     expected: tuple[str, ...]
     found: tuple[str, ...]
+    raised: bool
 
     @property
     def ok(self) -> bool:
@@ -47,13 +52,15 @@ def run(text: str, path: str, execute: Execute) -> list[Ran]:
     """Run a file. Raises `SourceErrors` for mistakes that checking finds; those of an item's run are its output."""
     module = checked(text, path)
     expected = _expected(module.syntax)
-    return [Ran(item.span, expected.get(item.span.end_line, ()), tuple(lines)) for item, lines in _outputs(module, execute)]
+    return [Ran(item.span, expected.get(item.span.end_line, ()), tuple(lines), raised)
+            for item, lines, raised in _outputs(module, execute)]
 
 
 def check(text: str, path: str, execute: Execute) -> list[Ran]:
-    """The items whose output is not what is expected; none where the file expects nothing at all."""
+    """The items whose output is not what is expected; where the file expects nothing at all, those that raise an error."""
     ran = run(text, path, execute)
-    return [r for r in ran if not r.ok] if any(r.expected for r in ran) else []
+    compared = any(r.expected for r in ran)
+    return [r for r in ran if not r.ok and (compared or r.raised)]
 
 
 def update(text: str, path: str, execute: Execute) -> str:
@@ -67,23 +74,25 @@ def update(text: str, path: str, execute: Execute) -> str:
     return "\n".join(out) + "\n"
 
 
-def _outputs(module: Module, execute: Execute) -> list[tuple[s.Item, list[str]]]:
-    """What each item at the top prints, and the value it gives, as lines."""
+def _outputs(module: Module, execute: Execute) -> list[tuple[s.Item, list[str], bool]]:
+    """What each item at the top prints, and the value it gives or what it raises, as lines; and whether it raises."""
     evaluation = Evaluation(module, execute)
-    found: list[tuple[s.Item, list[str]]] = []
+    found: list[tuple[s.Item, list[str], bool]] = []
     for top in module.tops:
         printed = io.StringIO()
         lines: list[str] = []
+        raised = True
         with redirect_stdout(printed):
             try:
                 result = evaluation.step(top)
                 if result is not None and not result.is_unit:
                     lines = shown(result.value, result.type).splitlines()
+                raised = False
             except Diagnostic as e:
                 lines = [f"{e.code}: {e.message}"]
             except (ArithmeticError, LookupError, ValueError, AssertionError, RecursionError) as e:
                 lines = [f"{type(e).__name__}: {_first_line(e)}"]
-        found.append((top.syntax, [*printed.getvalue().splitlines(), *lines]))
+        found.append((top.syntax, [*printed.getvalue().splitlines(), *lines], raised))
     return found
 
 

@@ -31,8 +31,16 @@ def test(options: argparse.Namespace) -> int:
             say(str(e))
             failed += 1
     ok = len(paths) - failed
-    say(f"{ok} of {len(paths)} {'file' if len(paths) == 1 else 'files'} ok" + (", written" if options.update else ""))
+    silent = 0 if options.update else sum(map(_expects_nothing, paths))
+    say(f"{ok} of {len(paths)} {'file' if len(paths) == 1 else 'files'} ok" + (", written" if options.update else "")
+        + (f"; {silent} without a line `//>` to compare with" if silent else ""))
     return 1 if failed else 0
+
+
+def _expects_nothing(path: Path) -> bool:
+    from lms.frontend.quines import MARK
+
+    return not any(line.lstrip().startswith(MARK) for line in read(path).splitlines())
 
 
 def _file(path: Path, update: bool) -> bool:

@@ -53,6 +53,14 @@ def test_expected_output_is_compared_and_written(tmp_path: Path, capsys: Capture
     assert capsys.readouterr().err.endswith("1 of 1 file ok\n")
 
 
+def test_files_that_expect_nothing_are_counted(tmp_path: Path, capsys: Captured) -> None:
+    path = write(tmp_path, "1 + 1\n")
+    assert main(["test", path]) == 0
+    assert capsys.readouterr().err == "1 of 1 file ok; 1 without a line `//>` to compare with\n"
+    assert main(["test", write(tmp_path, "1 / 0\n")]) == 1
+    assert "E0502: 1 / 0: division by zero\n0 of 1 file ok" in capsys.readouterr().err
+
+
 def test_what_cannot_be_checked_fails(tmp_path: Path, capsys: Captured) -> None:
     assert main(["test", write(tmp_path, "1 +\n")]) == 1
     assert "E0102" in capsys.readouterr().err

@@ -32,6 +32,13 @@ def test_a_file_that_expects_nothing_is_not_compared() -> None:
     assert not quines.check("1 + 1\nprint(2)\n", "quiet.lms", execute)
 
 
+@pytest.mark.parametrize(("text", "said"), [
+    ("1 + 1\n1 / 0\n", "E0502: 1 / 0: division by zero"), ("lift(1) / lift(0)\n", "ZeroDivisionError: ")])
+def test_an_error_that_nobody_expects_is_wrong(text: str, said: str) -> None:
+    (wrong,) = quines.check(text, "quiet.lms", execute)
+    assert wrong.found[-1].startswith(said)
+
+
 def test_backprop_is_short() -> None:
     path = HERE.parents[1] / "examples" / "lms" / "backprop.lms"
     assert len(path.read_text(encoding="utf-8").splitlines()) < 60
