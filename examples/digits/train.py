@@ -52,7 +52,8 @@ def train(seed: int, epochs: int) -> tuple[dict[str, np.ndarray], list[float], f
         show(f"  seed {seed}  epoch {k + 1:3}/{epochs}  loss {losses[-1]:.4f}", over=True)
     total = time.perf_counter() - start
     held_out = accuracy(params, test_images, test_labels)
-    show("", over=False) if sys.stdout.isatty() else None
+    if sys.stdout.isatty():
+        show("")
     show(f"  seed {seed}: loss {losses[0]:.3f} -> {losses[-1]:.4f}, held out {100 * held_out:.2f} %")
     return params, losses, held_out, native, total
 

@@ -1,4 +1,4 @@
-"""The pages that list what there is list all of it."""
+"""The pages that list what there is list all of it, and links lead somewhere."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,14 @@ import pytest
 from lms import pipeline
 
 ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *(path for folder in ("docs", "editors", "examples") for path in (ROOT / folder).rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"https?:", link)]
+    assert not [link for link in links if not (page.parent / link).exists()]
 
 
 @pytest.mark.parametrize("folder", ["ad", "frontend"])
