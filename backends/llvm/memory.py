@@ -19,6 +19,27 @@ DECLARES = ("declare { i64, i1 } @llvm.smul.with.overflow.i64(i64, i64)", "decla
             "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
             "declare ptr @lms_take(i64)", "declare void @lms_keep(ptr, i64)")
 
+
+def _each(name: str, next_at: int, *give: str) -> str:
+    """`name`, which goes through a list of blocks, linked at an offset, and gives back each of them."""
+    lines = "\n  ".join(give)
+    return f"""define internal void @{name}(ptr %head) nounwind {{
+entry:
+  br label %each
+each:
+  %block = phi ptr [ %head, %entry ], [ %next, %some ]
+  %null = icmp eq ptr %block, null
+  br i1 %null, label %done, label %some
+some:
+  %next_at = getelementptr i8, ptr %block, i64 {next_at}
+  %next = load ptr, ptr %next_at, align 8
+  {lines}
+  br label %each
+done:
+  ret void
+}}"""
+
+
 BLOCKS = f"""
 define internal noalias ptr @lms_new(ptr noalias %ctx, i64 %bytes, i64 %kind) noinline nounwind {{
   %too_large = icmp ugt i64 %bytes, {2**62}
@@ -144,21 +165,7 @@ done:
   ret void
 }}
 
-define internal void @lms_give_all(ptr %head) nounwind {{
-entry:
-  br label %each
-each:
-  %block = phi ptr [ %head, %entry ], [ %next, %some ]
-  %null = icmp eq ptr %block, null
-  br i1 %null, label %done, label %some
-some:
-  %next_at = getelementptr i8, ptr %block, i64 {BLOCK["next"]}
-  %next = load ptr, ptr %next_at, align 8
-  call void @lms_give(ptr %block)
-  br label %each
-done:
-  ret void
-}}
+{_each("lms_give_all", BLOCK["next"], "call void @lms_give(ptr %block)")}
 """
 
 
@@ -368,22 +375,7 @@ done:
   ret void
 }}
 
-define internal void @lms_free_chunks(ptr %head) nounwind {{
-entry:
-  br label %each
-each:
-  %block = phi ptr [ %head, %entry ], [ %next, %some ]
-  %null = icmp eq ptr %block, null
-  br i1 %null, label %done, label %some
-some:
-  %next_at = getelementptr i8, ptr %block, i64 8
-  %next = load ptr, ptr %next_at, align 8
-  %raw = load ptr, ptr %block, align 8
-  call void @free(ptr %raw)
-  br label %each
-done:
-  ret void
-}}
+{_each("lms_free_chunks", 8, "%raw = load ptr, ptr %block, align 8", "call void @free(ptr %raw)")}
 
 define internal void @lms_retain_node(ptr %node) alwaysinline nounwind {{
   %null = icmp eq ptr %node, null
