@@ -113,13 +113,15 @@ def _concatenate(self: Lowering, node: Node) -> None:
     b, axis = self.builder, node.attrs["axis"]
     t = node.result.type
     assert isinstance(t, ArrayType)
-    total = offset = b.const(0)
-    for v in node.operands:
-        total = add_index(b, total, self.extent(v, axis))
+    offset, d = b.const(0), t.dims[axis]
+    total = next((scope.sizes[d] for scope in reversed(b.scopes) if d in scope.sizes), None)
+    if total is None:
+        total = b.const(0)
+        for v in node.operands:
+            total = add_index(b, total, self.extent(v, axis))
+        if not isinstance(d, int):
+            b.name_size(d, total)
     sizes = [total if k == axis else self.extent(node.operands[0], k) for k in range(t.rank)]
-    d = t.dims[axis]
-    if not isinstance(d, int) and not any(d in scope.sizes for scope in b.scopes):
-        b.name_size(d, total)
     out = b.emit1(p.array.empty, *sizes, dims=t.dims, dtype=t.dtype, name=node.result.name)
     self.bind((node.result,), (out,))
     for v in node.operands:

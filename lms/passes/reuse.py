@@ -1,4 +1,4 @@
-"""Memory used again: allocations of fixed size leave loops, and a result takes the place of an operand that dies.
+"""Memory used again: allocations of fixed size leave loops, and an array takes the place of one that dies.
 
 These come after the last differentiation. Until then an allocation is a value with an identity, and one buffer for what two
 iterations allocate would lose what the backward half reads.
@@ -6,12 +6,13 @@ iterations allocate would lose what the backward half reads.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import ClassVar, NamedTuple
 
 from lms.core import primitives as p
 from lms.core.data import dataclass
-from lms.core.effects import Effects
+from lms.core.effects import Effects, Root, Roots
 from lms.core.ir import Block, Function, Node, Program, Value, substitute, walk
 from lms.core.types import ArrayType, Dim, Scalar, Size
 
@@ -26,10 +27,11 @@ WHOLE = {a.dim, a.contract_into, a.argsort_into, *p.linalg.LAPACK}  # use an arr
 class _Hoisting:
     """Moves allocations before the loops whose iterations each make the array anew and do not hand it on."""
 
-    def __init__(self, function: Function, effects: Effects) -> None:
-        self.effects = effects
-        self.kept = effects.escaping(function)
+    def __init__(self, function: Function, effects: Effects, taken: dict[Value, Value]) -> None:
+        self.effects, self.taken = effects, taken  # `effects` are of before those arrays were taken for others
+        self.kept = self.now(effects.escaping(function))
         self.params = frozenset(function.body.params)
+        self.env: dict[Value, Value] = {}
         self.given: set[Size] = {d for v in function.body.params if isinstance(v.type, ArrayType) for d in v.type.dims
                                  if isinstance(d, Dim)}
         self.block(function.body)
@@ -45,13 +47,36 @@ class _Hoisting:
         block.nodes[:] = nodes
 
     def leaving(self, body: Block, outside: Block) -> list[Node]:
-        handed_on = {root for v in body.results for root in self.effects.roots(v)}
+        handed_on = self.now(root for v in body.results for root in self.effects.roots(v))
         out = [node for node in body.nodes if node.op is a.empty and node.result not in handed_on and self.fixed(node, body)]
+        gone = set(out)
+        if len(out) > 1:
+            out = self.one_after_another(out, body)
         for node in out:
             adopt(node, outside)
-        gone = set(out)
         body.nodes[:] = [node for node in body.nodes if node not in gone]
         return out
+
+    def now(self, roots: Iterable[Root]) -> Roots:
+        return frozenset(self.taken.get(root, root) if isinstance(root, Value) else root for root in roots)
+
+    def one_after_another(self, made: Sequence[Node], body: Block) -> list[Node]:
+        """Of arrays made in each iteration those that are left when what is dead has been taken for what is not born yet."""
+        lives = _lives(body)
+        left: list[Node] = []
+        free: dict[int, tuple[Node, int]] = {}  # by which was left: the buffer, and the last use of who has it
+        for node in sorted(made, key=lambda node: lives[node.result].first):
+            v, life = node.result, lives[node.result]
+            dead = (k for k, (old, last) in free.items() if last < life.first and _alike(old, node))
+            found = None if life.named else next(dead, None)
+            if found is None:
+                found = len(left)
+                left.append(node)
+            else:
+                self.env[v] = left[found].result
+            if not life.named:
+                free[found] = left[found], life.last
+        return left
 
     def fixed(self, node: Node, body: Block) -> bool:
         """Whether the size is the same each time, and small or that of an argument: allocating it for nothing is cheap."""
@@ -64,6 +89,10 @@ class _Hoisting:
 
     def measures_argument(self, v: Value) -> bool:
         return v.node is not None and v.node.op is a.dim and v.node.operands[0] in self.params
+
+
+def _alike(x: Node, y: Node) -> bool:
+    return x.result.type == y.result.type and x.operands == y.operands and x.attrs == y.attrs
 
 
 @dataclass(slots=True)
@@ -126,6 +155,14 @@ def _take_over(block: Block, env: dict[Value, Value]) -> None:
             _take_over(inner, env)
 
 
+def _reused(block: Block) -> dict[Value, Value]:
+    """Let arrays take the place of those that die; what stands for what."""
+    env: dict[Value, Value] = {}
+    _take_over(block, env)
+    substitute(block, env)
+    return env
+
+
 class _Touch(NamedTuple):
     """An access: its place in its block, the index, the block, and the counters of the loops around it (None: a `while`)."""
 
@@ -175,8 +212,7 @@ class Reuse:
     def run(self, program: Program) -> Program:
         effects = Effects(program)
         for function in program.functions.values():
-            _Hoisting(function, effects)
-            env: dict[Value, Value] = {}
-            _take_over(function.body, env)
-            substitute(function.body, env)
+            taken = _reused(function.body)
+            substitute(function.body, _Hoisting(function, effects, taken).env)
+            _reused(function.body)  # around the loops that allocations have left
         return program

@@ -21,7 +21,7 @@ from lms.passes.forward import Forward, Shrink
 from lms.passes.loops import FuseLoops
 from lms.passes.reuse import Reuse
 from lms.passes.scalars import Scalars
-from tests.passes.programs import MAT, VEC, branch, loop, m, n, nodes, number, ops, outcome, program, same
+from tests.passes.programs import MAT, VEC, branch, loop, m, n, nodes, number, ops, outcome, program, same, window
 
 s, a, c = p.scalar, p.array, p.control
 
@@ -360,6 +360,41 @@ def test_a_buffer_of_fixed_size_is_made_once() -> None:
         new = apply([Reuse()], prog, np.arange(3.0), 3)
         in_loops = [v.op.name for f in nodes(new, "for") for v in f.blocks[0].nodes]
         assert ("empty" in in_loops) == handed_on
+
+
+@pytest.mark.parametrize(("how", "left"), [("apart", 1), ("together", 2), ("other size", 2), ("viewed", 2)])
+def test_arrays_of_an_iteration_that_live_one_after_another_are_one(how: str, left: int) -> None:
+    def body(b: Builder, x: Value, w: Value, k: Value) -> Any:
+        def step(i: Value, last: Value) -> Value:
+            y = empty(b, x)
+            each(b, y, lambda j: b.emit1(s.sin, at(b, x, j)))
+            seen = window(b, y, 0, b.dim(x, 0), n) if how == "viewed" else y
+            first = None if how == "together" else total(b, seen)
+            z = empty(b, w if how == "other size" else x)
+            each(b, z, lambda j: b.emit1(s.cos, at(b, w if how == "other size" else x, j)))
+            second = total(b, z)
+            return b.emit1(s.add, last, b.emit1(s.mul, second, total(b, y) if first is None else first))
+
+        b.dims(x), b.dims(w)
+        return loop(b, k, step, number(b, 0.0))
+
+    prog = program([VEC, ArrayType(f64, (m,)), i64], body)
+    assert ops(apply([Reuse()], prog, np.arange(3.0), np.arange(4.0), 2)).count("empty") == left
+
+
+def test_what_an_iteration_hands_on_by_another_name_stays_in_it() -> None:
+    """`z` takes the place of `y`, which dies; a view of it is carried to the next iteration."""
+    def body(b: Builder, x: Value, k: Value) -> Any:
+        def step(i: Value, last: Value) -> Value:
+            y, z = empty(b, x), empty(b, x)
+            each(b, y, lambda j: b.emit1(s.sin, at(b, last, j)))
+            each(b, z, lambda j: b.emit1(s.cos, at(b, y, j)))
+            return window(b, z, 0, b.dim(x, 0), n)
+
+        return total(b, loop(b, k, step, x)[0])
+
+    new = apply([Reuse()], program([VEC, i64], body), np.arange(3.0), 3)
+    assert [v.op.name for v in nodes(new, "for")[0].blocks[0].nodes].count("empty") == 1
 
 
 def test_a_large_buffer_of_its_own_size_waits_for_the_loop_to_run() -> None:
