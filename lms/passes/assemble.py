@@ -9,11 +9,11 @@ pieces must be seen to lie one behind the other and to leave nothing out. A chec
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from math import prod
 from typing import ClassVar
 
 from lms.core import primitives as p
+from lms.core.data import dataclass, field
 from lms.core.effects import Effects, Root
 from lms.core.ir import Block, Function, Node, Program, Value, walk
 from lms.core.types import ArrayType, Dim, Scalar, Size
