@@ -16,6 +16,7 @@ from lms.passes.base import Pass, Step, room, run
 from lms.passes.bounds import Bounds
 from lms.passes.carry import Carry
 from lms.passes.clone import clone
+from lms.passes.copies import Copies
 from lms.passes.cse import Cse
 from lms.passes.dce import Dce
 from lms.passes.fission import Fission
@@ -93,6 +94,7 @@ AFTER: tuple[Pass, ...] = (
     Licm(),
     Spots(),
     Dce(),
+    Copies(),
     *LOWER,
     *CLEANUP,
 )

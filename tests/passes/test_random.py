@@ -11,6 +11,7 @@ from lms.passes.base import Pass
 from lms.passes.bounds import Bounds
 from lms.passes.carry import Carry
 from lms.passes.clone import clone
+from lms.passes.copies import Copies
 from lms.passes.cse import Cse
 from lms.passes.dce import Dce
 from lms.passes.fold import Fold
@@ -31,7 +32,7 @@ from tests.passes.generate_arrays import ArrayGenerator
 from tests.passes.programs import outcome, same
 
 ALONE: list[Pass] = [Fold(), Cse(), Bounds(), Licm(), Dce(), Unpack(), Carry(), Scalars(), LateFills(), Turn(), FuseLoops(),
-                     Forward(), MergeStores(), Version(), Reuse(), Spots(), Lower()]
+                     Forward(), MergeStores(), Version(), Reuse(), Spots(), Copies(), Lower()]
 SUMS = {"lower", "unpack", "turn", "merge-stores", "spots"}  # these may take a sum that is marked `fast` in another order
 FEW, MANY = range(40), range(1000, 1000 + int(os.environ.get("LMS_FUZZ_EXAMPLES", "200")))
 
