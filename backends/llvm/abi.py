@@ -10,8 +10,7 @@ operands of `print` and of failing checks:
 `owner` is the block of the array's memory (`Block` below), or null for memory that the caller lends. A node whose count of
 references is negative is lent too: nothing counts or frees it (the kind of such a node is never read).
 
-    i32  lms_main(ptr context, ptr args, ptr results)      the entry function; nonzero is a `Status`
-    i32  lms_inner(ptr context, ptr args, ptr results)     the same, internal, always inlined: for an entry in the same module
+    i32  lms_inner(ptr context, ptr args, ptr results)     the entry function, internal; nonzero is a `Status`
     void lms_finish(ptr context)                           frees all memory the call still holds; call it once, after every call
     void lms_free(ptr owner)                               gives back one reference to an array block that a call returned
 
@@ -34,7 +33,7 @@ from lms.core.types import ArrayType, Scalar, SumType, Type
 
 
 class Status(IntEnum):
-    """What `lms_main` returns. For all but `OK`, `CONTEXT["site"]` says where: an index into `Module.sites`."""
+    """What `lms_inner` returns. For all but `OK`, `CONTEXT["site"]` says where: an index into `Module.sites`."""
 
     OK = 0
     CHECK = 1      # raise the site's error; its operands are in the context, from `VALUES` on
@@ -92,6 +91,11 @@ def offsets(types: tuple[Type, ...]) -> tuple[int, ...]:
         at += slots(t)
         out.append(at)
     return tuple(out)
+
+
+def many_arrays(types: tuple[Type, ...]) -> bool:
+    """Whether arguments hold so many arrays that the entry is long: it is compiled as it is written."""
+    return sum(isinstance(t, ArrayType) for t in types) >= 8
 
 
 # --------------------------------------------------------------------------------------------- callbacks

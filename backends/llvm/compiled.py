@@ -119,7 +119,7 @@ def _whole(module: Module, native: bool) -> str:
     return merge(text, entry_text(module) if native else flat.TEXT, provided)
 
 
-_EXPORTED = re.compile(r"^define (?=(?:i32 @lms_main|void @lms_free|void @lms_finish)\()", re.MULTILINE)
+_EXPORTED = re.compile(r"^define (?=void @lms_(?:free|finish)\()", re.MULTILINE)
 
 
 class _Strict(NativeCallable):

@@ -1,6 +1,6 @@
 """From a lowered program to LLVM text.
 
-`emit_module` writes every function, `lms_main` that enters them, and the parts of the runtime they need. The rules for
+`emit_module` writes every function, the first of them as `lms_inner`, and the parts of the runtime they need. The rules for
 operations register themselves in `writer.RULES`: see `scalar`, `arrays`, `records`, `control`, `contraction`,
 `lapack` and `sorting`.
 """
@@ -13,13 +13,13 @@ from typing import Any
 from lms.core import primitives as p
 from lms.core.data import replace
 from lms.core.errors import VerifyError
-from lms.core.ir import Function, Program, sum_types, walk
-from lms.core.types import ArrayType, SumType
+from lms.core.ir import Function, Program, Value, sum_types, walk
+from lms.core.types import ArrayType, SumType, Type
 
 from ..cycles import cycles
 from ..ownership import borrowing
 from . import arrays, complexes, contraction, control, lapack, memory, records, recursion, scalar, sorting, vecmath
-from .abi import CALLBACKS, Module, offsets
+from .abi import CALLBACKS, Module, many_arrays, offsets
 from .aliases import Aliases, Scopes
 from .counting import counted
 from .debug import DebugInfo
@@ -57,9 +57,10 @@ def emit_module(program: Program, options: Options = _DEFAULT) -> Module:
     module.debug = DebugInfo(module.meta) if options.debug else None
     module.shared, module.borrowing = _shared(program), borrowing(program)
     aliases = Aliases(program)
-    functions = [_function(module, f, Scopes(aliases, f, module.meta)) for f in _callees_first(program)]
+    functions = [_function(module, f, Scopes(aliases, f, module.meta)) for f in _callees_first(program)
+                 if f is not program.main or f.name in module.recursive]
     functions += [recursion.enter(program.functions[name]) for name in module.recursive]
-    main = _main(module, Scopes(aliases, program.main, module.meta))
+    main = (_outside if program.entry in module.recursive else _main)(module, Scopes(aliases, program.main, module.meta))
     text = "\n".join([*functions, main, *module.helpers.values()])
     uses = sum(text.count(f"@lms_{part}(") for part in ("new", "release", "detach"))
     if uses >= MANY and not options.count:
@@ -101,11 +102,6 @@ def _callees_first(program: Program) -> list[Function]:
     return sorted(program.functions.values(), key=lambda f: any(n.op is p.control.call for n in walk(f.body)))
 
 
-def _straight(w: Writer) -> bool:
-    """Whether a function is long, is run once and has no loops: it is compiled as it is, for the work is in what it calls."""
-    return w.function.name == w.module.program.entry and not w.loops and len(w.lines) > LONG
-
-
 def _runtime(module: ModuleWriter, blocks: bool, types: dict[str, SumType]) -> str:
     """The parts of the runtime a module needs, which uses blocks of memory or does not."""
     text = memory.FREE + memory.finish(blocks, bool(types), bool(module.recursive))
@@ -119,7 +115,7 @@ def _runtime(module: ModuleWriter, blocks: bool, types: dict[str, SumType]) -> s
 
 
 def _function(module: ModuleWriter, function: Function, scopes: Scopes) -> str:
-    w = Writer(module, function, scopes)
+    w = Writer(module, function, scopes, returned(function))
     w.plan()
     registers = iter([f"%x{k}" for k in range(sum(len(parts(v.type)) for v in function.body.params))])
     params = ["ptr noalias %ctx"]
@@ -127,11 +123,7 @@ def _function(module: ModuleWriter, function: Function, scopes: Scopes) -> str:
     for v in function.body.params:
         names = [next(registers) for _ in parts(v.type)]
         params += [f"{t} {name}" for t, name in zip(parts(v.type), names, strict=True)]
-        value = unpack(v.type, iter(names))
-        if isinstance(v.type, ArrayType) and isinstance(value, Array):  # one size, one register
-            dims = tuple(sizes.setdefault(d, size) for d, size in zip(v.type.dims, value.dims, strict=True))
-            value = replace(value, dims=dims)
-        w.env[v] = value
+        w.env[v] = _named(v, unpack(v.type, iter(names)), sizes)
     if w.recursive:
         params.append("i64 %depth")
         w.at(function.span)
@@ -139,21 +131,30 @@ def _function(module: ModuleWriter, function: Function, scopes: Scopes) -> str:
         if module.options.poll:
             control.charge(w, str(control.ITERATION))
             control.poll(w, function.span)
-    for node in walk(function.body):
-        if node.op not in RULES:
-            raise VerifyError(f"{node.op.name} reached the LLVM back end: it should have been lowered", node.span)
-    arrays.open_arena(w)
-    control.block(w, function.body)
-    arrays.close_arena(w)
+    _body(w)
     _return(w, function)
     w.exits()
     if w.sure:
         module.sure.add(function.name)
-    attributes = "nounwind" + (" noinline optnone" if _straight(w) else " noinline" if function.name in module.shared else "")
-    attributes += ' "frame-pointer"="all"' if module.options.debug else ""
-    debug = f" !dbg {module.debug.subprogram(function)}" if module.debug is not None else ""
-    head = f"define internal {returned(function)} @{quoted(function.name)}({', '.join(params)}) {attributes}{debug} {{\nentry:\n"
-    return "\n".join([head.rstrip("\n"), *w.allocas, *w.lines, "}\n"])
+    head = f"define internal {w.returned} @{quoted(function.name)}({', '.join(params)}) nounwind"
+    return _text(w, head + (" noinline" if function.name in module.shared else ""))
+
+
+def _body(w: Writer) -> None:
+    """What a function does between taking its parameters and giving its results."""
+    for node in walk(w.function.body):
+        if node.op not in RULES:
+            raise VerifyError(f"{node.op.name} reached the LLVM back end: it should have been lowered", node.span)
+    arrays.open_arena(w)
+    control.block(w, w.function.body)
+    arrays.close_arena(w)
+
+
+def _text(w: Writer, head: str) -> str:
+    """A function, complete."""
+    debug = w.module.debug
+    told = f' "frame-pointer"="all" !dbg {debug.subprogram(w.function)}' if debug is not None else ""
+    return "\n".join([f"{head}{told} {{", "entry:", *w.allocas, *w.lines, "}\n"])
 
 
 def _return(w: Writer, function: Function) -> None:
@@ -170,36 +171,68 @@ def _return(w: Writer, function: Function) -> None:
     w.do(f"ret {whole} {w.op(f'insertvalue {whole} {out}, i32 0, {k}')}")
 
 
+_INNER = "define internal i32 @lms_inner(ptr noalias %ctx, ptr %args, ptr %results) nounwind"
+
+
 def _main(module: ModuleWriter, scopes: Scopes) -> str:
-    """`lms_inner`: arguments out of slots, the entry function, results into slots; and `lms_main`, the same for the world."""
+    """`lms_inner`, the entry function: arguments out of slots, results into slots."""
     function = module.program.main
-    debug, module.debug = module.debug, None
-    w = Writer(module, function, scopes)
-    params, results = function.type.params, function.type.results
-    name = quoted(function.name, "enter" if function.name in module.recursive else "f")
+    w = Writer(module, function, scopes, "i32")
+    w.plan()
+    sizes: dict[object, str] = {}
+    for v, slot in zip(function.body.params, offsets(function.type.params), strict=False):
+        w.env[v] = _named(v, w.load_slots("%args", 8 * slot, v.type), sizes)
+    _body(w)
+    for v, slot in zip(function.body.results, offsets(function.type.results), strict=False):
+        _give(w, v.type, slot, w.get(v))
+    w.do("ret i32 0")
+    w.exits()
+    return _text(w, _INNER + _whether_inlined(w))
+
+
+def _whether_inlined(w: Writer) -> str:
+    """Into the entry that Python calls, unless that is itself compiled as it is. So is a long function without loops, for it is
+    run once, and the work is in what it calls."""
+    if not w.loops and len(w.lines) > LONG:
+        return " noinline optnone"
+    return " noinline" if many_arrays(w.function.type.params) else " alwaysinline"
+
+
+def _named(v: Value, value: V, sizes: dict[object, str]) -> V:
+    """A parameter, in which one size is one register."""
+    if isinstance(v.type, ArrayType) and isinstance(value, Array):
+        return replace(value, dims=tuple(sizes.setdefault(d, size) for d, size in zip(v.type.dims, value.dims, strict=True)))
+    return value
+
+
+def _give(w: Writer, t: Type, slot: int, v: V) -> None:
+    """Put a result into its slots; an array leaves the call."""
+    w.store_slots("%results", 8 * slot, t, v)
+    if isinstance(v, Array):
+        w.do(f"call void @lms_detach(ptr %ctx, ptr {v.owner})")
+
+
+def _outside(module: ModuleWriter, scopes: Scopes) -> str:
+    """`lms_inner` for an entry function that calls itself: it enters that one."""
+    function, debug = module.program.main, module.debug
+    module.debug = None
+    w = Writer(module, function, scopes, "i32")
     arguments = ["ptr %ctx"]
-    for t, slot in zip(params, offsets(params), strict=False):
+    for t, slot in zip(function.type.params, offsets(function.type.params), strict=False):
         arguments += [f"{kind} {r}" for kind, r in zip(parts(t), pack(w.load_slots("%args", 8 * slot, t), t), strict=True)]
     whole = returned(function)
-    out = w.op(f"call {whole} @{name}({', '.join(arguments)})")
-    registers = [w.op(f"extractvalue {whole} {out}, {k}") for k in range(whole.count(",") + 1)] if results else [out]
-    go, bad = w.new_label("ok"), w.new_label("bad")
-    w.branch(w.op(f"icmp eq i32 {registers[-1]}, 0"), go, bad, "!prof !0")
-    w.start(bad)
-    w.do(f"ret i32 {registers[-1]}")
-    w.start(go)
+    out = w.op(f"call {whole} @{quoted(function.name, 'enter')}({', '.join(arguments)})")
+    results = function.type.results
+    *registers, status = [w.op(f"extractvalue {whole} {out}, {k}") for k in range(whole.count(",") + 1)] if results else [out]
+    w.unless(status)
     rest = iter(registers)
     for t, slot in zip(results, offsets(results), strict=False):
-        v: V = unpack(t, rest)
-        w.store_slots("%results", 8 * slot, t, v)
-        if isinstance(v, Array):
-            w.do(f"call void @lms_detach(ptr %ctx, ptr {v.owner})")
+        _give(w, t, slot, unpack(t, rest))
     w.do("ret i32 0")
+    w.exits()
+    text = _text(w, _INNER + " alwaysinline")
     module.debug = debug
-    signature = "(ptr noalias %ctx, ptr %args, ptr %results)"
-    return "\n".join([f"define internal i32 @lms_inner{signature} alwaysinline nounwind {{", "entry:", *w.lines, "}",
-                      f"define i32 @lms_main{signature} nounwind {{",
-                      "  %status = call i32 @lms_inner(ptr %ctx, ptr %args, ptr %results)\n  ret i32 %status\n}"])
+    return text
 
 
 _ = (complexes, contraction, lapack, scalar, sorting)  # imported for the rules they register

@@ -13,14 +13,13 @@ from collections.abc import Callable, Sequence
 
 from lms.core.types import ArrayType, Dim, Scalar, Size, SumType, Type
 
-from .abi import CONTEXT, VALUES, Module, offsets
+from .abi import CONTEXT, VALUES, Module, many_arrays, offsets
 from .dims import Bind, equations
 from .entry_parts import DECLARES, UNPACK
 from .native import CHOOSY_AT, Choosy, Layout
 
 HERE = {"fail": 0, "box": 8, "done": 16, "module": 24}  # byte offsets in `lms_here`
 BUSY = 16384  # elements in the arguments from which on a call that loops gives up the GIL at once
-MANY = 8  # arrays among the arguments from which on a function tests them
 _LIMIT = (1 << 63) - 1
 
 
@@ -34,7 +33,7 @@ class _Entry:
 
     def __init__(self, module: Module) -> None:
         self.module = module
-        self.many = sum(isinstance(t, ArrayType) for t in module.params) >= MANY
+        self.many = many_arrays(module.params)
         self.lines: list[str] = []
         self.globals: dict[str, str] = {}
         self.count = 0

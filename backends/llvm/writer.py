@@ -105,8 +105,8 @@ class Writer:
     ownership: Ownership
     parallel: set[Node]
 
-    def __init__(self, module: ModuleWriter, function: Function, scopes: Scopes) -> None:
-        self.module, self.function, self.scopes = module, function, scopes
+    def __init__(self, module: ModuleWriter, function: Function, scopes: Scopes, returned: str) -> None:
+        self.module, self.function, self.scopes, self.returned = module, function, scopes, returned
         self.serial = True  # whether the operation being written can never be part of a vector
         self.lines: list[str] = []
         self.allocas: list[str] = []
@@ -243,7 +243,7 @@ class Writer:
         if self._leaving:
             self.start("leave")
             status = self.phi("i32", self._leaving)
-            whole, count = returned(self.function), sum(len(parts(v.type)) for v in self.function.body.results)
+            whole, count = self.returned, self.returned.count(",")
             self.do(f"ret {whole} {self.op(f'insertvalue {whole} poison, i32 {status}, {count}') if count else status}")
 
     def store_values(self, values: Sequence[tuple[Type, V]]) -> None:

@@ -1,6 +1,7 @@
 """A copy of an array that is not used any more is that array.
 
-Gradients are copied before they are returned, for one array may be part of several; most are part of one.
+Gradients are copied before they are returned, for one array may be part of several; most are part of one. What is computed
+element by element is left alone: lowering makes one loop of that and its copy.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from lms.core.ir import Block, Node, Program, Value, free_values, substitute, wa
 from .rewrite import makes_array
 
 a = p.array
+FUSED = frozenset({a.broadcast, a.iota, a.copy, a.take, a.take_along})
 
 
 def _last_uses(block: Block, effects: Effects) -> dict[Root, int]:
@@ -35,7 +37,9 @@ def _instead(node: Node, k: int, block: Block, last: dict[Root, int], escaping: 
     if x.type != node.result.type or len(roots) != 1:
         return None
     (root,) = roots
-    if not isinstance(root, Value) or root.node is None or root.block is not block or not makes_array(root.node):
+    if not isinstance(root, Value) or root.node is None or root.block is not block:
+        return None
+    if not makes_array(root.node) or root.node.op.elementwise or root.node.op in FUSED:
         return None
     return x if last[root] == k and root not in escaping else None
 

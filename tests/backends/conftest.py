@@ -19,6 +19,12 @@ from lms.core.primitives.control import ERRORS
 from lms.core.primitives.record import Record
 from lms.core.types import ArrayType, Scalar, SumType, Type
 
+_MAIN = """
+define i32 @lms_main(ptr %ctx, ptr %args, ptr %results) {
+  %status = call i32 @lms_inner(ptr %ctx, ptr %args, ptr %results)
+  ret i32 %status
+}
+"""
 _PROTOTYPES = {"lms_poll": ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p),
                "lms_print": ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p),
                "lms_py_call": ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)}
@@ -30,7 +36,7 @@ class Native:
     def __init__(self, program: Program, edit: Callable[[str], str] = str, exports: Sequence[str] = (),
                  poison: bool = False, **options: Any) -> None:
         self.module: Module = emit_module(program, Options(**options))
-        self.text = edit(self.module.text + "".join(map(declaration, sorted(self.module.callbacks))))
+        self.text = edit(self.module.text + _MAIN + "".join(map(declaration, sorted(self.module.callbacks))))
         self.optimised = jit.optimise(self.text)
         self.spare = ctypes.c_void_p(None)
         self.polls, self.interrupt_at, self.error = 0, -1, None

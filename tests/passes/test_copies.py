@@ -21,7 +21,7 @@ X = np.array([0.5, -1.5, 2.0])
 
 
 def fresh(b: Builder, x: Value) -> Value:
-    return b.emit1(s.mul, x, x)
+    return b.emit1(a.cumsum, x, axis=0)
 
 
 def copy(b: Builder, x: Value) -> Value:
@@ -39,6 +39,10 @@ def used_last(b: Builder, x: Value) -> Any:
 def renamed(b: Builder, x: Value) -> Any:
     y = fresh(b, x)
     return copy(b, b.emit1(a.reshape, y, b.dim(x, 0), dims=VEC.dims))
+
+
+def elementwise(b: Builder, x: Value) -> Any:
+    return copy(b, b.emit1(s.mul, x, x))
 
 
 def twice(b: Builder, x: Value) -> Any:
@@ -111,8 +115,9 @@ def read_in_a_block(b: Builder, x: Value) -> Any:
 
 
 @pytest.mark.parametrize(("make", "left"), [
-    (used_last, 0), (renamed, 0), (twice, 1), (again, 0), (read_after, 1), (read_by_a_view, 1), (given_away_too, 1),
-    (an_argument, 1), (written_afterwards, 0), (in_a_loop, 0), (from_around, 1), (read_in_a_block, 1),
+    (used_last, 0), (renamed, 0), (elementwise, 1), (twice, 1), (again, 1), (read_after, 1),
+    (read_by_a_view, 1), (given_away_too, 1), (an_argument, 1),
+    (written_afterwards, 0), (in_a_loop, 0), (from_around, 1), (read_in_a_block, 1),
 ])
 def test_copies(make: Callable[[Builder, Value], Any], left: int) -> None:
     prog = program([VEC], make)
