@@ -55,8 +55,8 @@ def _function(mode: ReverseMode, key: Whole, both: bool) -> str:
     activity, b = mode.activities.of(key.callee, key.params), mode.builder
     body = activity.function.body
     n, shadows = len(body.params), [shadow_type(body.params[k].type) for k in key.handles]
-    types, names = [*(v.type for v in body.params), *shadows], [*(v.name for v in body.params),
-                                                                *(f"d{body.params[k].name}" for k in key.handles)]
+    types = [*(v.type for v in body.params), *shadows]
+    names = [*(v.name for v in body.params), *(f"d{body.params[k].name}" for k in key.handles)]
     if both:
         types += [body.results[k].type for k in key.results]
         names += [f"d{body.results[k].name}" for k in key.results]

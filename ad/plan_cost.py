@@ -99,14 +99,16 @@ def _outside(copy: Replay, v: Value) -> Value | None:
     return copy.builder.const(number) if number is not None else copy.env.get(v)
 
 
+_OF_NUMBERS = frozenset({_s.add, _s.sub, _s.mul, _s.minimum, _s.maximum, _s.floordiv, _s.sqrt, _s.convert})
+
+
 def _number(v: Value) -> int | None:
     """The number that a value is, where it is known now."""
     if v.node is None:
         return None
     if v.node.op is p.array.const:
         return int(v.node.attrs["value"])
-    if v.node.op.eager is None or v.node.op not in (_s.add, _s.sub, _s.mul, _s.minimum, _s.maximum, _s.floordiv, _s.sqrt,
-                                                     _s.convert):
+    if v.node.op.eager is None or v.node.op not in _OF_NUMBERS:
         return None
     parts = [_number(x) for x in v.node.operands]
     if None in parts:

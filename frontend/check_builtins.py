@@ -70,9 +70,9 @@ def conversion(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Ty
     (value,) = _arguments(c, e, scope, ("x",))
     assert value is not None
     target = SCALARS[called(e)]
-    if isinstance(value, t.Constant) and isinstance(prune(value.type),
-                                                    Meta) and not target.is_complex and target.kind != "b" and (
-            target.is_float or isinstance(value.value, int)):
+    literal = isinstance(value, t.Constant) and isinstance(prune(value.type), Meta) and isinstance(
+        value.value, int | float if target.is_float else int)
+    if literal and not target.is_complex and target.kind != "b":
         unify(value.type, target)
         return value
     default(value.type)

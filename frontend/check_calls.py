@@ -339,8 +339,7 @@ def instantiate(c: Checker, definition: Definition, e: s.Index, scope: Scope) ->
     types: dict[str, Meta] = {}
     for g, arg in zip(generics, e.args, strict=False):
         if g.is_type:
-            types[g.name] = Meta(value=type_of_expression(reader,
-                                                          arg))  # type: ignore[arg-type]  # a type, where one is asked for
+            types[g.name] = Meta(value=type_of_expression(reader, arg))  # type: ignore[arg-type]  # which is asked for
     for g in generics:
         if g.is_type and g.name not in types:
             types[g.name] = Meta(open=False)

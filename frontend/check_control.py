@@ -158,8 +158,8 @@ def _store(c: Checker, e: s.Assign, target: s.Index, scope: Scope) -> t.Typed:
     dtype = element(array.type)
     assert dtype is not None
     value = c.expression(e.value, scope)
-    goal: AnyType = Later(Array(dtype,
-                                tuple(dims))) if dims and rank(value.type) else Later(dtype)  # type: ignore[arg-type]  # sizes
+    whole = dims and rank(value.type)
+    goal = Later(Array(dtype, tuple(dims)) if whole else dtype)  # type: ignore[arg-type]  # sizes
     value = c.fit(value, Expect(goal, f"the array is `{show(array.type)}`", target.value.span))
     return t.Operation(e.span, UNIT, "store", (array, *parts, value), storing(e.op), {"kinds": kinds, "op": e.op})
 

@@ -122,8 +122,8 @@ class TypeReader:
                     if not isinstance(a, int) and not isinstance(b, int):
                         raise Diagnostic("E0112", "a dimension is a sum: names are not multiplied with each other", e.span,
                                          fix="give the product a name of its own")
-                    return affine([(a, b)] if isinstance(a, int) else [(b,
-                                                                        a)])  # type: ignore[list-item]  # one of them is an int
+                    times, size = (a, b) if isinstance(a, int) else (b, a)
+                    return affine([(times, size)])  # type: ignore[list-item]  # one of them is an int
                 return affine([(1, a), (1 if op == "+" else -1, b)])
         raise Diagnostic("E0112", "expected a dimension", e.span, fix="a dimension is a sum of names and whole numbers: `n + 1`")
 
@@ -134,8 +134,9 @@ def declared_sizes(names: list[str]) -> dict[str, Size]:
 
 def type_of_expression(reader: TypeReader, e: s.Expression) -> AnyType | Size:
     """An argument in `f[...]` as a type or a dimension: it was read as an expression."""
-    return reader.size(as_type(e)) if isinstance(e,
-                                                 s.Int) else reader.read(as_type(e))  # type: ignore[return-value]  # `_` gives None
+    if isinstance(e, s.Int):
+        return e.value
+    return reader.read(as_type(e))
 
 
 def as_type(e: s.Expression) -> s.TypeSyntax:

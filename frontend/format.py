@@ -174,8 +174,10 @@ class _Printer:
         return self.bracketed("[", e.items, self.expression, "]", fill=all(isinstance(x, _PLAIN) for x in e.items))
 
     def comprehension(self, e: s.Comprehension) -> Doc:
-        return Group([self.take("["), Nest([SOFT, self.take("for"), " ", self.clauses(e.clauses), " ", self.take("=>"),
-                                            self.value(e.body), self.source.rest()]), SOFT, self.take("]")])
+        start = self.take("[")
+        inside = Nest([SOFT, self.take("for"), " ", self.clauses(e.clauses), " ", self.take("=>"), self.value(e.body),
+                       self.source.rest()])
+        return Group([start, inside, SOFT, self.take("]")])
 
     def clauses(self, clauses: Sequence[s.Clause]) -> Doc:
         parts: list[Doc] = []

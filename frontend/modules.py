@@ -155,9 +155,8 @@ class Module:
         self.values[name] = entry
 
     def _twice(self, name: str, span: Span, before: Span | None) -> Diagnostic:
-        return Diagnostic("E0206", f"`{name}` is defined twice", span, notes=(("it is defined here too", before),
-                                                                              ) if before else (),
-                          fix="give one of them another name")
+        notes = (("it is defined here too", before),) if before else ()
+        return Diagnostic("E0206", f"`{name}` is defined twice", span, notes=notes, fix="give one of them another name")
 
     def _fields(self, declaration: DataDeclaration) -> None:
         reader = TypeReader(self, {name: TypeParameter(name) for name in declaration.params}, {})

@@ -32,8 +32,8 @@ class Session:
         tree = parse(text, f"<prompt {self.entered + 1}>")
         new = {name for item in tree.items for name in defined(item)}
         with deep_recursion():
-            module = self.program.module(tree, {k: v for k, v in self.values.items() if k not in new},
-                                        {k: v for k, v in self.data.items() if k not in new})
+            values, data = ({k: v for k, v in known.items() if k not in new} for known in (self.values, self.data))
+            module = self.program.module(tree, values, data)
             if errors := module.check():
                 raise SourceErrors(errors)
         return module

@@ -226,5 +226,5 @@ def _fresh(program: Program, results: Sequence[Any], leaves: Sequence[Any]) -> S
     return [own(x) for x in results]
 
 
-_BACKENDS: dict[str, Callable[[Specialization], Run]] = {"llvm": _llvm, "c": _c, "interpret": _interpret,
-                                                            "python": _python}
+_BACKENDS: dict[str, Callable[[Specialization], Run]] = {
+    "llvm": _llvm, "c": _c, "interpret": _interpret, "python": _python}

@@ -250,8 +250,8 @@ class FunctionWriter:
             dims.append(known or self._integer(f"{data}_size{k if t.rank > 1 else ''}", first.dims[k] if first else None))
         steps = None
         if t.layout == "S":
-            steps = tuple(self._integer(f"{data}_stride{k if t.rank > 1 else ''}", first.strides[k] if first and first.strides
-                                        else None) for k in range(t.rank))
+            begun = first.strides if first and first.strides else [None] * t.rank
+            steps = tuple(self._integer(f"{data}_stride{k if t.rank > 1 else ''}", begun[k]) for k in range(t.rank))
         return Array(data, tuple(dims), steps, owner, const)
 
     def _integer(self, hint: str, init: Expr | None) -> Expr:

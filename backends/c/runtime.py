@@ -6,10 +6,8 @@ from lms.core.primitives.control import ERRORS
 
 from .speaking import status
 
-STATUSES = {name: k for k, name in enumerate(("IndexError", "ZeroDivisionError", "ValueError", "AssertionError", "RecursionError",
-                                              "MemoryError", *sorted(set(ERRORS) - {
-                                                  "IndexError", "ZeroDivisionError", "ValueError", "AssertionError",
-                                                  "RecursionError", "MemoryError"})), 1)}
+_FIRST = ("IndexError", "ZeroDivisionError", "ValueError", "AssertionError", "RecursionError", "MemoryError")
+STATUSES = {name: k for k, name in enumerate((*_FIRST, *sorted(set(ERRORS) - set(_FIRST))), 1)}
 
 COMPLEX = """#ifndef LMS_COMPLEX
 #define LMS_COMPLEX

@@ -149,8 +149,8 @@ def _loops(w: Writer, c: _Operand, a: _Operand, b: _Operand, size: dict[str, str
 
     def total(index: Sequence[tuple[str, str]], rest: Sequence[str], value: V) -> V:
         if not rest:
-            return plus(w, t, value, times(w, t, w.load(t, a.at(w, a.data, index), a.meta),
-                                           w.load(t, b.at(w, b.data, index), b.meta), flags), flags)
+            x, y = (w.load(t, each.at(w, each.data, index), each.meta) for each in (a, b))
+            return plus(w, t, value, times(w, t, x, y, flags), flags)
 
         def run(i: str, registers: list[str]) -> list[str]:
             return _registers(total([*index, (rest[0], i)], rest[1:], _value(t, registers)))

@@ -194,9 +194,10 @@ class _Carried:
     def whole(self, registers: Sequence[str]) -> list[V]:
         """The values again."""
         rest = iter(registers)
-        return [unpack(param.type, iter([old if same else next(rest) for old, same in
-                                         zip(pack(init, param.type), fixed, strict=True)]))
-                for init, param, fixed in zip(self.init, self.params, self.fixed, strict=True)]
+        packed = (zip(pack(init, param.type), fixed, strict=True)
+                  for init, param, fixed in zip(self.init, self.params, self.fixed, strict=True))
+        return [unpack(param.type, iter([old if same else next(rest) for old, same in parts]))
+                for param, parts in zip(self.params, packed, strict=True)]
 
     def bind(self, params: Sequence[Value], registers: Sequence[str]) -> None:
         self.w.env.update(zip(params, self.whole(registers), strict=True))

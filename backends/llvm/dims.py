@@ -34,8 +34,7 @@ Equation = Bind | Check
 def equations(params: Sequence[Type]) -> list[Equation]:
     """In an order in which every symbol is bound before it is used. A sum of symbols that nothing tells apart is bound as one."""
     out: list[Equation] = []
-    open_: list[tuple[int, int, Size]] = [(k, axis, size) for k, t in enumerate(params) if isinstance(t, ArrayType)
-                                          for axis, size in enumerate(t.dims)]
+    open_ = [(k, axis, size) for k, t in enumerate(params) if isinstance(t, ArrayType) for axis, size in enumerate(t.dims)]
     open_.sort(key=lambda item: not isinstance(item[2], Dim) or len(item[2].terms))  # plain symbols first
     bound: set[str] = set()
     whole: dict[tuple[tuple[str, int], ...], Size] = {}
