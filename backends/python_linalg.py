@@ -51,6 +51,7 @@ ARRAYS: dict[str, Callable[[Node, list[Expr]], Expr]] = {
     "det": lambda node, parts: call("np.linalg.det", parts[:1]),
     "logdet": lambda node, parts: join(f"{call('np.linalg.slogdet', parts[:1]).text}[1]", parts),
     "triangular": _half,
+    "pinv": lambda node, parts: call("np.copy", parts[1:]),
     "cholesky": lambda node, parts: call("np.linalg.cholesky", parts),
 }
 

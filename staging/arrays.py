@@ -191,10 +191,10 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         return _matrix_norm(asarray(x), ord, axis, keepdims)
     if ord == 1:
         return sum(el.abs(x), axis, keepdims=keepdims)
-    if ord == np.inf:
-        return max(el.abs(x), axis, keepdims=keepdims)
+    if ord in (np.inf, -np.inf):
+        return (max if ord > 0 else min)(el.abs(x), axis, keepdims=keepdims)
     if ord not in (None, 2, "fro"):
-        raise StagingTypeError(f"norm: ord={ord!r} cannot be staged", here(), fix="ord is None, 1, 2 or inf")
+        return _power_norm(x, ord, axis, keepdims)
     size = el.abs(x) if promote(x).is_complex else asarray(x)
     scale = _scale(size, axis)
     scaled = el.multiply(size, scale)
@@ -203,15 +203,36 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     return out if keepdims else _dropped(out, axes_of(size, axis))
 
 
+def _power_norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
+    """`sum(abs(x)**ord) ** (1 / ord)`, of elements beside the largest; for 0 how many are not zero."""
+    if not isinstance(ord, int | float):
+        raise StagingTypeError(f"norm: ord={ord!r} cannot be staged", here(), fix="ord is a number that is known now")
+    size = el.abs(x)
+    size = size if promote(size).is_float else _as(size, f64)
+    if ord == 0:
+        return sum(_as(el.not_equal(size, 0.0), admit(promote(size), "f")), axis, keepdims=keepdims)
+    total = el.stop_gradient(sum(size, axis, keepdims=True))
+    scale = el.where(el.logical_and(el.greater(total, 0.0), el.isfinite(total)), total, 1.0)
+    found = sum(el.power(el.divide(size, scale), ord), axis, keepdims=True)
+    some = el.greater(found, 0.0)
+    out = el.where(some, el.multiply(scale, el.power(el.where(some, found, 1.0), 1.0 / ord)), found)
+    axes = range(x.ndim) if axis is None else [one_axis(x, k) for k in (axis if isinstance(axis, tuple) else (axis,))]
+    return out if keepdims else _dropped(out, tuple(axes))
+
+
 def _matrix_norm(x: Rep, ord: Any, axis: Any, keepdims: bool) -> Any:
-    """The largest sum of a column (1) or a row (inf), the largest or least singular value (2, -2), or their sum ("nuc")."""
+    """The largest or least sum of a column (1, -1) or row (inf, -inf), or singular value (2, -2); the sum of those ("nuc")."""
     from .linalg import svdvals
 
     of_values = {2: max, -2: min, "nuc": sum}
-    if x.ndim != 2 or axis is not None or keepdims or ord not in (1, np.inf, *of_values):
+    of_sums = {1: (max, 0), -1: (min, 0), np.inf: (max, 1), -np.inf: (min, 1)}
+    if x.ndim != 2 or axis is not None or keepdims or ord not in (*of_sums, *of_values):
         raise StagingTypeError(f"norm: ord={ord!r} of {x.type} cannot be staged", here(),
-                               fix="give the axis for the norms of vectors; of one matrix ord is 'fro', 'nuc', 1, 2, -2 or inf")
-    return max(sum(el.abs(x), 0 if ord == 1 else 1)) if ord in (1, np.inf) else of_values[ord](svdvals(x))
+                               fix="give the axis for norms of vectors; a matrix's ord is 'fro', 'nuc', 1, 2, inf, -1, -2, -inf")
+    if ord in of_values:
+        return of_values[ord](svdvals(x))
+    pick, along = of_sums[ord]
+    return pick(sum(el.abs(x), along))
 
 
 def _scale(x: Rep, axis: Any) -> Any:

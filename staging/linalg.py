@@ -8,7 +8,6 @@ Matrices stand in the last two axes, and axes before those are stacks, as in Num
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -16,120 +15,32 @@ import numpy as np
 
 from lms.core import primitives as p
 from lms.core.builder import current
-from lms.core.errors import ShapeError, StagingTypeError, here
+from lms.core.errors import StagingTypeError, here
 from lms.core.ir import Value
 from lms.core.lazy import Library
-from lms.core.types import Scalar, Size
+from lms.core.types import Scalar
 
-from . import arrays
+from . import arrays, shaping
 from . import elementary as el
 from .creation import asarray, copy, iota
-from .elementwise import admit, check
+from .elementwise import check
 from .joins import promote
-from .rep import Rep, convert
-from .shapes import array_type, broadcast_to, rename, require_equal, shown, size_value
-from .table import stages
+from .least_squares import cond, lstsq, matrix_rank, multi_dot, pinv
+from .matrices import demand, emit, factors, matrix, pair, shorter, square, turned
+from .rep import Rep
+from .shapes import array_type, broadcast_to, rename
+from .table import STAGED, stages
 
 _la = p.linalg
 _scipy = Library("scipy.linalg")
 
 
-# ------------------------------------------------------------------------------------------------ operands
-
-
-def _kind(name: str, *xs: Rep) -> Scalar:
-    kind = admit(promote(*xs), "fc")
-    if kind.is_complex:
-        raise StagingTypeError(f"{name}: linear algebra of complex numbers is not supported", here(),
-                               fix="write real and imaginary parts as the blocks of a real matrix, or use `lms.py_call`")
-    return kind
-
-
-def _matrix(x: Any, name: str, kind: Scalar | None = None) -> Value:
-    x = asarray(x)
-    if x.ndim < 2:
-        raise StagingTypeError(f"{name}: expected a matrix, found {x.type}", here())
-    return convert(x.value, kind or _kind(name, x))
-
-
-def _square(x: Any, name: str, kind: Scalar | None = None) -> Value:
-    v = _matrix(x, name, kind)
-    t = array_type(v)
-    rows, columns = t.dims[-2:]
-    if isinstance(rows, int) and isinstance(columns, int) and rows != columns:
-        raise ShapeError(f"{name}: expected a square matrix, found {shown(v)}", here())
-    require_equal(v, t.rank - 2, v, t.rank - 1, f"{name} takes square matrices")
-    return rename(v, (*t.dims[:-1], rows))
-
-
-def _pair(a: Any, b: Any, name: str) -> tuple[Value, Value, bool]:
-    """A matrix and a right side, stacked alike; and whether that was a vector. Their numbers of rows agree."""
-    a, b = asarray(a), asarray(b)
-    kind = _kind(name, a, b)
-    left, right = _square(a, name, kind), convert(b.value, kind)
-    if b.ndim == 0:
-        raise StagingTypeError(f"{name}: expected a vector or a matrix, found {b.type}", here())
-    vector = b.ndim == 1
-    if vector:
-        right = Rep(right)[:, None].value
-    require_equal(left, array_type(left).rank - 1, right, array_type(right).rank - 2, f"{name}: rows do not fit")
-    t = array_type(right)
-    right = rename(right, (*t.dims[:-2], array_type(left).dims[-1], t.dims[-1]))
-    left, right = _stacked([left, right], name)
-    return left, right, vector
-
-
-def _stacked(values: Sequence[Value], name: str) -> list[Value]:
-    """Matrices with the same axes before their own."""
-    lead: list[tuple[Size, Value]] = []  # from the last axis on: a size, and its value
-    for v in values:
-        dims = array_type(v).dims[:-2]
-        for k, d in enumerate(reversed(dims)):
-            found = d, size_value(d, v, len(dims) - 1 - k)
-            if k == len(lead):
-                lead.append(found)
-            elif lead[k][0] == 1:
-                lead[k] = found
-    out = []
-    for v in values:
-        t = array_type(v)
-        dims = (*(d for d, _ in reversed(lead)), *t.dims[-2:])
-        own = [size_value(d, v, t.rank - 2 + k) for k, d in enumerate(t.dims[-2:])]
-        out.append(v if t.dims == dims else broadcast_to(v, [*(n for _, n in reversed(lead)), *own], dims, name))
-    return out
-
-
-def _emit(op: p.Primitive, *operands: Value, **attrs: Any) -> list[Rep]:
-    return list(map(Rep, current().emit(op, *operands, **attrs)))
-
-
-def _transposed(v: Value) -> Value:
-    rank = array_type(v).rank
-    return current().emit1(p.array.transpose, v, perm=(*range(rank - 2), rank - 1, rank - 2))
-
-
-def _shorter(v: Value) -> tuple[Value, Size]:
-    """The smaller of a matrix's sizes."""
-    t = array_type(v)
-    rows, columns = (Rep(size_value(d, v, t.rank - 2 + k)) for k, d in enumerate(t.dims[-2:]))
-    if rows.value is columns.value:
-        return rows.value, t.dims[-1]
-    n = el.minimum(rows, columns).value
-    known = [d for d in t.dims[-2:] if isinstance(d, int)]
-    return (current().const(min(known)), min(known)) if len(known) == 2 else (n, current().size_of(n, "k"))
-
-
-def _demand(x: Rep, message: str) -> None:
-    """Raise `LinAlgError`, later, where a factorisation has left NaN."""
-    check(el.logical_not(arrays.any(el.isnan(x))), "LinAlgError", message)
-
-
 # ------------------------------------------------------------------------------------------------- solving
 
 
-def _factors(a: Value, regular: bool = True) -> tuple[Value, Value]:
+def lu_factors(a: Value, regular: bool = True) -> tuple[Value, Value]:
     """The factors of a matrix, and its pivots. Raises `LinAlgError`, later, where it is singular."""
-    f, pivots = _emit(_la.lu, a)
+    f, pivots = emit(_la.lu, a)
     if regular:
         check(el.not_equal(_diagonal(f), 0.0), "LinAlgError", "Singular matrix")
     return f.value, pivots.value
@@ -156,27 +67,27 @@ def solve(a: Any, b: Any) -> Any:
 
     Raises `LinAlgError` for a singular matrix. The factors of `a` are used again by derivatives of every order.
     """
-    left, right, vector = _pair(a, b, "solve")
-    f, pivots = _factors(left)
-    (x,) = _emit(_la.solve, left, f, pivots, right, transposed=False)
+    left, right, vector = pair(a, b, "solve")
+    f, pivots = lu_factors(left)
+    (x,) = emit(_la.solve, left, f, pivots, right, transposed=False)
     return _solved(x, vector)
 
 
 @stages(_scipy.solve)
 def _scipy_solve(a: Any, b: Any, lower: bool = False, overwrite_a: bool = False, overwrite_b: bool = False,
                  check_finite: bool = True, assume_a: Any = None, transposed: bool = False) -> Any:
-    left, right, vector = _pair(a, b, "solve")
-    f, pivots = _factors(left)
-    (x,) = _emit(_la.solve, left, f, pivots, right, transposed=bool(transposed))
+    left, right, vector = pair(a, b, "solve")
+    f, pivots = lu_factors(left)
+    (x,) = emit(_la.solve, left, f, pivots, right, transposed=bool(transposed))
     return _solved(x, vector)
 
 
 @stages(np.linalg.inv)
 def inv(a: Any) -> Any:
     """The inverse of a square matrix. Raises `LinAlgError` for a singular one."""
-    v = _square(a, "inv")
-    f, pivots = _factors(v)
-    return _emit(_la.solve, v, f, pivots, _identity(v).value, transposed=False)[0]
+    v = square(a, "inv")
+    f, pivots = lu_factors(v)
+    return emit(_la.solve, v, f, pivots, _identity(v).value, transposed=False)[0]
 
 
 @stages(np.linalg.matrix_power)
@@ -184,7 +95,7 @@ def matrix_power(a: Any, n: int) -> Any:
     """A square matrix, multiplied by itself; its inverse for a negative `n`, which is known now."""
     if not isinstance(n, int):
         raise StagingTypeError("matrix_power: the power must be known now", here(), fix="multiply in a loop: `for _ in range(n)`")
-    value = _square(a, "matrix_power", promote(asarray(a)))
+    value = square(a, "matrix_power", promote(asarray(a)))
     if n == 0:
         return _identity(value)
     factor = inv(Rep(value)) if n < 0 else copy(Rep(value))
@@ -222,10 +133,10 @@ def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_d
 
     Raises `LinAlgError` for a zero on the diagonal.
     """
-    left, right, vector = _pair(a, b, "solve_triangular")
+    left, right, vector = pair(a, b, "solve_triangular")
     if not unit_diagonal:
         check(el.not_equal(_diagonal(Rep(left)), 0.0), "LinAlgError", "Singular matrix")
-    (x,) = _emit(_la.triangular, left, right, lower=bool(lower), transposed=trans in (1, 2, "T", "C"), unit=bool(unit_diagonal))
+    (x,) = emit(_la.triangular, left, right, lower=bool(lower), transposed=trans in (1, 2, "T", "C"), unit=bool(unit_diagonal))
     return _solved(x, vector)
 
 
@@ -242,8 +153,8 @@ def _classes() -> tuple[type, type, type, type]:
 @stages(np.linalg.det)
 def det(a: Any) -> Any:
     """The determinant of a square matrix."""
-    v = _square(a, "det")
-    return _emit(_la.det, v, *_factors(v, regular=False))[0]
+    v = square(a, "det")
+    return emit(_la.det, v, *lu_factors(v, regular=False))[0]
 
 
 @stages(_scipy.det)
@@ -254,9 +165,9 @@ def _scipy_det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> 
 @stages(np.linalg.slogdet)
 def slogdet(a: Any) -> Any:
     """The sign of the determinant, and the logarithm of its magnitude: 0 and -inf for a singular matrix."""
-    v = _square(a, "slogdet")
-    f, pivots = _factors(v, regular=False)
-    (log,) = _emit(_la.logdet, v, f, pivots)
+    v = square(a, "slogdet")
+    f, pivots = lu_factors(v, regular=False)
+    (log,) = emit(_la.logdet, v, f, pivots)
     moved = el.not_equal(Rep(pivots), iota(Rep(v).shape[-1]))
     signs = el.multiply(_diagonal(el.sign(Rep(f)))[..., 0], el.where(moved, -1.0, 1.0))
     return _classes()[0](el.stop_gradient(arrays.prod(signs, -1)), log)
@@ -266,9 +177,9 @@ def slogdet(a: Any) -> Any:
 
 
 def _lower_factor(a: Any, lower: bool) -> Rep:
-    v = _square(a, "cholesky")
-    (low,) = _emit(_la.cholesky, v if lower else _transposed(v))
-    _demand(_diagonal(low), "Matrix is not positive definite")
+    v = square(a, "cholesky")
+    (low,) = emit(_la.cholesky, v if lower else turned(v))
+    demand(_diagonal(low), "Matrix is not positive definite")
     return low
 
 
@@ -279,7 +190,7 @@ def cholesky(a: Any, *, upper: bool = False) -> Any:
     Raises `LinAlgError` for a matrix that is not positive definite.
     """
     low = _lower_factor(a, lower=not upper)
-    return Rep(_transposed(low.value)) if upper else low
+    return Rep(turned(low.value)) if upper else low
 
 
 @stages(_scipy.cholesky)
@@ -303,11 +214,11 @@ def cho_solve(c_and_lower: Any, b: Any, overwrite_b: bool = False, check_finite:
 
 
 def _symmetric(a: Any, uplo: str, name: str) -> tuple[Rep, Rep]:
-    v = _square(a, name)
+    v = square(a, name)
     if uplo.upper() not in ("L", "U"):
         raise StagingTypeError(f"{name}: UPLO is 'L' or 'U', found {uplo!r}", here())
-    w, rows = _emit(_la.eigh, v if uplo.upper() == "L" else _transposed(v))
-    _demand(w, "Eigenvalues did not converge")
+    w, rows = emit(_la.eigh, v if uplo.upper() == "L" else turned(v))
+    demand(w, "Eigenvalues did not converge")
     return w, rows
 
 
@@ -319,7 +230,7 @@ def eigh(a: Any, UPLO: str = "L") -> Any:
     them is NaN.
     """
     w, rows = _symmetric(a, UPLO, "eigh")
-    return _classes()[1](w, Rep(_transposed(rows.value)))
+    return _classes()[1](w, Rep(turned(rows.value)))
 
 
 @stages(np.linalg.eigvalsh)
@@ -340,14 +251,6 @@ def _scipy_eigvalsh(a: Any, *, lower: bool = True, overwrite_a: bool = False, ch
     return eigvalsh(a, "L" if lower else "U")
 
 
-def _svd(a: Any, full: bool) -> list[Rep]:
-    v = _matrix(a, "svd")
-    n, size = _shorter(v)
-    u, s, rows = _emit(_la.svd, v, n, dims=(size,), full=full and array_type(v).dims[-1] != array_type(v).dims[-2])
-    _demand(s, "SVD did not converge")
-    return [u, s, rows]
-
-
 @stages(np.linalg.svd)
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     """The factors `u`, `s`, `vh` of `a == u @ diag(s) @ vh`; the singular values alone without `compute_uv`.
@@ -355,26 +258,26 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     The derivative is that of the thin form, `full_matrices=False`; equal singular values are treated as `eigh` does.
     """
     if not compute_uv:
-        return _svd(a, full=False)[1]
-    return _classes()[2](*_svd(a, full_matrices))
+        return factors(a, full=False)[1]
+    return _classes()[2](*factors(a, full_matrices))
 
 
 @stages(_scipy.svd)
 def _scipy_svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, overwrite_a: bool = False, check_finite: bool = True,
                lapack_driver: str = "gesdd") -> Any:
-    return tuple(_svd(a, full_matrices)) if compute_uv else _svd(a, full=False)[1]
+    return tuple(factors(a, full_matrices)) if compute_uv else factors(a, full=False)[1]
 
 
 @stages(_scipy.svdvals, *([np.linalg.svdvals] if hasattr(np.linalg, "svdvals") else []))
 def svdvals(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """The singular values of a matrix, from the greatest to the least."""
-    return _svd(a, full=False)[1]
+    return factors(a, full=False)[1]
 
 
 def _qr(a: Any) -> list[Rep]:
-    v = _matrix(a, "qr")
-    n, size = _shorter(v)
-    return _emit(_la.qr, v, n, dims=(size,))
+    v = matrix(a, "qr")
+    n, size = shorter(v)
+    return emit(_la.qr, v, n, dims=(size,))
 
 
 @stages(np.linalg.qr)
@@ -398,5 +301,33 @@ def _scipy_qr(a: Any, overwrite_a: bool = False, lwork: Any = None, mode: str = 
     return (_qr(a)[1],) if mode == "r" else tuple(_qr(a))
 
 
-__all__ = ["cho_factor", "cho_solve", "cholesky", "det", "eigh", "eigvalsh", "inv", "matrix_power", "qr", "slogdet", "solve",
-           "solve_triangular", "svd", "svdvals"]
+# ------------------------------------------------------------------- what NumPy has in two places, since version 2
+
+
+def _vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    return arrays.norm(x if axis is not None else shaping.ravel(asarray(x)), ord, axis, keepdims)
+
+
+def _matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    return arrays.norm(x, ord, None if asarray(x).ndim == 2 and not keepdims else (-2, -1), keepdims)
+
+
+def _matrix_transpose(x: Any, /) -> Any:
+    """Every matrix of a stack, transposed."""
+    return shaping.swapaxes(x, -1, -2)
+
+
+def _vecdot(a: Any, b: Any, /, *, axis: int = -1) -> Any:
+    """The sums of products of vectors, along an axis."""
+    return arrays.sum(el.multiply(el.conj(a), b), axis)
+
+
+_AGAIN: dict[str, Any] = {
+    "diagonal": shaping.diagonal, "matmul": arrays.matmul, "matrix_norm": _matrix_norm,
+    "matrix_transpose": _matrix_transpose, "outer": arrays.outer, "tensordot": arrays.tensordot,
+    "trace": shaping.trace, "vecdot": _vecdot, "vector_norm": _vector_norm,
+}
+STAGED.update((getattr(np.linalg, name), f) for name, f in _AGAIN.items() if hasattr(np.linalg, name))
+
+__all__ = ["cho_factor", "cho_solve", "cholesky", "cond", "det", "eigh", "eigvalsh", "inv", "lstsq", "matrix_power",
+           "matrix_rank", "multi_dot", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals"]

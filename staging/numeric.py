@@ -127,7 +127,7 @@ def _named(x: Rep, like: Rep) -> Rep:
     return Rep(rename(x.value, array_type(like.value).dims))
 
 
-@stages(np.cross)
+@stages(np.cross, *([np.linalg.cross] if hasattr(np.linalg, "cross") else []))  # since NumPy 2
 def cross(a: Any, b: Any) -> Any:
     """The vector product of vectors of three, along the last axis."""
     a, b = asarray(a), asarray(b)

@@ -6,7 +6,8 @@ their derivatives: zero above it. The forward rules (`TANGENTS`) take results, o
 zero, and give the tangents of the results.
 
 Sources: M. B. Giles, Collected matrix derivative results for forward and reverse mode (2008); I. Murray, Differentiation of
-the Cholesky decomposition (2016); S. F. Walter, L. Lehmann, Algorithmic differentiation of linear algebra functions (2012).
+the Cholesky decomposition (2016); S. F. Walter, L. Lehmann, Algorithmic differentiation of linear algebra functions (2012);
+G. H. Golub, V. Pereyra, The differentiation of pseudo-inverses and nonlinear least squares problems (1973).
 """
 
 from __future__ import annotations
@@ -350,3 +351,26 @@ def _qr_forward(results: Dots, operands: Dots, dots: Dots, dims: Any) -> Dots:
     turn = low - transposed(low)
     dq = product(q, turn - inner) + moved
     return _named(dq, _shape(results[0])), _named(product(inner - turn, r), _shape(results[1]))
+
+
+# ------------------------------------------------------------------------------------------- pseudoinverses
+
+
+@derivative(_la.pinv)
+def _pinv(a: Any, p: Any) -> Steps:
+    """Golub and Pereyra (1973), equation 4.12, where the rank stays. Of a tall matrix nothing is made that is larger than it."""
+    z = emit(_la.pinv, a, p)
+    dz = yield z
+    down = t_product(dz, product_t(z, z))
+    across = t_product(z, product_t(z, dz))
+    along = across - product(across, product(z, a))
+    return down - product(a, product(z, down)) + along - t_product(z, product_t(dz, z)), None
+
+
+@tangent(_la.pinv)
+def _pinv_forward(results: Dots, operands: Dots, dots: Dots) -> Dots:
+    (z,), a, da = results, operands[0], dots[0]
+    moved = product(z, da)
+    down = product_t(product_t(z, z), da)
+    along = t_product(moved, z)
+    return (down - product(product(down, a), z) + along - product(product(z, a), along) - product(moved, z),)

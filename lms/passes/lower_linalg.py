@@ -123,6 +123,14 @@ def _qr(self: Lowering, node: Node) -> None:
     self.nest(lead, body)
 
 
+@lowers(la.pinv)
+def _pinv(self: Lowering, node: Node) -> None:
+    inverse = node.operands[1]
+    sizes = self.extents(inverse)
+    out = _made(self, node.result, sizes[:-2], sizes[-2:])
+    self.fill(out, sizes, lambda index: self.element(inverse, index))
+
+
 @lowers(la.svd)
 def _svd(self: Lowering, node: Node) -> None:
     """LAPACK's vectors are transposed, not the matrix: so the signs of the vectors are NumPy's."""

@@ -33,6 +33,12 @@ CALLS = {
     "qr_both": (lambda a: np.linalg.qr(a)[0] @ np.sin(np.linalg.qr(a)[1]), A), "qr_stack": (lambda a: np.linalg.qr(a)[1], STACK),
     "triangular": (lambda a, b: scipy.linalg.solve_triangular(a, b, lower=True), S, B),
     "triangular_unit": (lambda a, b: scipy.linalg.solve_triangular(a, b, trans=1, unit_diagonal=True), S, B[:, 0]),
+    **{f"pinv_{name}": (np.linalg.pinv, a)
+       for name, a in (("tall", TALL), ("wide", WIDE), ("square", A), ("stack", STACK[..., :2]))},
+    **{f"lstsq_{name}": (lambda a, b: np.linalg.lstsq(a, b, rcond=None)[0], a, B[0, 0] * np.arange(1.0, 1.0 + len(a)))
+       for name, a in (("tall", TALL), ("wide", WIDE))},
+    "lstsq_left": (lambda a, b: np.linalg.lstsq(a, b, rcond=None)[1], TALL, np.arange(4.0)),
+    "cond": (np.linalg.cond, TALL), "norm_3": (lambda a: np.linalg.norm(a, 3, axis=0), TALL),
     "cho_solve": (lambda a, b: scipy.linalg.cho_solve(scipy.linalg.cho_factor(a), b), S, B),
 }
 
@@ -50,7 +56,7 @@ def test_by_differences(name) -> None:
         lms.check_grads(staged(g, args, backend="interpret"), args, order=1, tolerance=1e-6)
 
 
-@pytest.mark.parametrize("name", ["solve", "cholesky", "eigh", "svd_0_tall", "qr", "slogdet"])
+@pytest.mark.parametrize("name", ["solve", "cholesky", "eigh", "svd_0_tall", "qr", "slogdet", "pinv_wide"])
 def test_by_differences_compiled(name) -> None:
     f, *args = CALLS[name]
     lms.check_grads(staged(f, args), args, order=2 if name == "solve" else 1, tolerance=1e-6)
@@ -97,3 +103,23 @@ def test_what_has_no_derivative() -> None:
         lms.grad(lambda x: np.sum(np.linalg.svd(x * np.ones((3, 2)))[0]))(2.0)
     with pytest.raises(ValueError, match="no more columns than rows, found 2 by 3"):
         lms.grad(lambda a: np.sum(np.linalg.qr(a)[1]))(WIDE)
+
+
+def test_a_pseudoinverse_where_the_rank_stays() -> None:
+    """Of rank two all along: singular values that are equal make no difference either."""
+    left, right, move = TALL[:, :2], WIDE, random.normal(size=(4, 2))
+    value, moved = lms.jvp(lambda t: np.linalg.pinv((left + t * move) @ right, rcond=1e-10), (0.0,), (1.0,))
+    plus, minus = (np.linalg.pinv((left + t * move) @ right, rcond=1e-10) for t in (1e-6, -1e-6))
+    np.testing.assert_allclose(value, np.linalg.pinv(left @ right, rcond=1e-10), atol=1e-12)
+    np.testing.assert_allclose(moved, (plus - minus) / 2e-6, atol=1e-7)
+    np.testing.assert_allclose(lms.grad(lambda a: np.sum(np.linalg.pinv(a)))(np.eye(3)), -np.ones((3, 3)), atol=1e-14)
+
+
+def test_nothing_larger_than_a_tall_matrix_is_made() -> None:
+    a = random.normal(size=(20_000, 2))
+    report = lms.memory(lambda a: np.sum(np.sin(np.linalg.pinv(a))), a)
+    assert report.peak < 20 * a.nbytes
+
+
+def test_a_norm_of_nothing_but_zeros() -> None:
+    np.testing.assert_array_equal(lms.grad(lambda x: np.linalg.norm(x, 3))(np.zeros(3)), np.zeros(3))

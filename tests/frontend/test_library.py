@@ -32,7 +32,8 @@ CALLS = {  # the arguments, where one array of floats is not what a function tak
     **dict.fromkeys("invert bitwise_not bitwise_invert flatnonzero nonzero".split(), "i"),
     **dict.fromkeys("logical_and logical_or logical_xor".split(), "b, b"), "logical_not": "b",
     **dict.fromkeys(("cholesky cov det diagonal eigh eigvalsh inv qr slogdet squeeze svd svdvals trace transpose tril "
-                     "triu").split(), "a"),
+                     "triu cond matrix_rank pinv matrix_norm matrix_transpose").split(), "a"),
+    "lstsq": "a, x", "multi_dot": "(a, a, x)", "vecdot": "a, a", "vector_norm": "a",
     **dict.fromkeys("matmul solve tensordot".split(), "a, a"), "solve_triangular": "a, x, lower = true",
     "cho_factor": "a, lower = true", "cho_solve": "(a, true), x", "matrix_power": "a, 3",
     **dict.fromkeys("zeros ones empty".split(), "(2, 3)"), "full": "(2, 3), s", "full_like": "a, s", "eye": "3", "identity": "3",

@@ -41,7 +41,29 @@ CALLS = {
     **{f"triangular_{lower}{trans}{unit}": (
         lambda a, b, lower=lower, trans=trans, unit=unit: scipy.linalg.solve_triangular(a, b, trans, lower, unit), A, B)
        for lower in (True, False) for trans in (0, "T") for unit in (True, False)},
-    **{f"norm_{order}": (lambda a, order=order: np.linalg.norm(a, order), TALL) for order in ("fro", "nuc", 1, 2, -2, np.inf)},
+    **{f"norm_{order}": (lambda a, order=order: np.linalg.norm(a, order), TALL)
+       for order in ("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)},
+    **{f"norm_of_vector_{order}": (lambda a, order=order: np.linalg.norm(a, order), TALL[0])
+       for order in (0, 0.5, 1, 2, 3, np.inf, -np.inf)},
+    "norm_of_vectors": (lambda a: np.linalg.norm(a, 3, axis=1, keepdims=True), TALL),
+    **{f"pinv_{name}": (np.linalg.pinv, a) for name, a in (
+        ("tall", TALL), ("wide", WIDE), ("stack", STACK), ("deficient", TALL @ WIDE), ("zero", np.zeros((3, 2))),
+        ("empty", np.zeros((0, 3))))},
+    "pinv_share": (lambda a: np.linalg.pinv(a, 0.4), TALL), "pinv_default": (lambda a: np.linalg.pinv(a, rtol=None), TALL),
+    "pinv_scipy": (scipy.linalg.pinv, TALL),
+    **{f"lstsq_{name}": (lambda a, b: np.linalg.lstsq(a, b, rcond=None), a, b) for name, a, b in (
+        ("tall", TALL, S[0, :1] * TALL[:, 0]), ("tall_matrix", TALL, STACK[0, 0, :, :1].T * np.ones((5, 1))),
+        ("wide", WIDE, B[0]), ("square", A, B), ("deficient", TALL @ WIDE, TALL),
+        ("ints", np.array([[1, 2], [3, 4]]), np.array([1, 2])))},
+    "lstsq_share": (lambda a, b: np.linalg.lstsq(a, b, rcond=0.5), TALL, TALL[:, 0]),
+    "matrix_rank": (np.linalg.matrix_rank, TALL @ WIDE), "matrix_rank_stack": (np.linalg.matrix_rank, STACK),
+    "matrix_rank_tol": (lambda a: np.linalg.matrix_rank(a, tol=1.5), TALL),
+    "cond": (np.linalg.cond, TALL), "cond_stack": (np.linalg.cond, STACK), "cond_least": (lambda a: np.linalg.cond(a, -2), TALL),
+    "multi_dot": (lambda a, b: np.linalg.multi_dot([a, b, b.T, a]), A, B),
+    **{name: (lambda a, name=name: getattr(np.linalg, name)(a), A)
+       for name in ("trace", "diagonal", "matrix_transpose", "matrix_norm", "vector_norm") if hasattr(np.linalg, name)},
+    **{name: (lambda a, b, name=name: getattr(np.linalg, name)(a, b), A, A.T)
+       for name in ("matmul", "tensordot", "vecdot") if hasattr(np.linalg, name)},
     "triangular_vector": (lambda a, b: scipy.linalg.solve_triangular(a, b, lower=True), S, B[:, 0]),
     "cho_solve": (lambda a, b: scipy.linalg.cho_solve(scipy.linalg.cho_factor(a), b), S, B),
     "cho_solve_lower": (lambda a, b: scipy.linalg.cho_solve(scipy.linalg.cho_factor(a, lower=True), b), S, B[:, 0]),
@@ -156,3 +178,20 @@ def test_a_matrix_that_turns_out_not_to_be_square() -> None:
 def test_what_cannot_be_staged(f, args, message) -> None:
     with pytest.raises(StagingError, match=message):
         lms.stage(f)(*args)
+
+
+def test_norms_do_not_overflow() -> None:
+    """The third power of these does."""
+    assert lms.stage(lambda a: np.linalg.norm(a, 3))(TALL[0] * 1e200) == pytest.approx(np.linalg.norm(TALL[0], 3) * 1e200)
+
+
+@pytest.mark.parametrize(("f", "message"), [
+    (lambda a: np.linalg.cond(a, 1), "cond: p=1 cannot be staged"),
+    (lambda a: np.linalg.lstsq(a, a[None]), "lstsq: expected a matrix and a vector or matrix, found"),
+    (lambda a: np.linalg.lstsq(a, a[:3, 0]), "lstsq: rows do not fit"),
+    (lambda a: scipy.linalg.pinv(a, atol=1e-3), "`atol` and `return_rank` cannot be staged"),
+    (lambda a: np.linalg.norm(a[0], "largest"), "norm: ord='largest' cannot be staged"),
+])
+def test_what_least_squares_refuses(f, message) -> None:
+    with pytest.raises((StagingError, ValueError), match=message):
+        lms.stage(lambda: f(np.asarray(A)))()

@@ -165,6 +165,7 @@ ROWS: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "svd": [((a, *_i(min(a.shape[-2:]))), {"dims": (min(a.shape[-2:]),), "full": full}) for a, full in (
         (TALL, False), (TALL.T.copy(), False), (SQUARE, True), (STACK, False))],
     "qr": [((a, *_i(min(a.shape[-2:]))), {"dims": (min(a.shape[-2:]),)}) for a in (TALL, SQUARE, STACK)],
+    "pinv": [((a, np.linalg.pinv(a)), {}) for a in (TALL, SQUARE, STACK)],
     "lu_into": [((np.zeros((3, 3)), np.zeros(3, np.int64), SQUARE.T.copy()), {})],
     "triangular_into": [((np.zeros((3, 2)), M.T.copy(), SQUARE), {"lower": True, "transposed": False, "unit": False})],
     "cholesky_into": [((np.zeros((3, 3)), SYMMETRIC), {})],

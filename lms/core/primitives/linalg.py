@@ -112,6 +112,16 @@ def _qr(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
     return _stack(a, a.dims[-2], k), _stack(a, k, a.dims[-1])
 
 
+def _pinv(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
+    """`a, p`."""
+    arity(2, types)
+    a, inverse = _matrix(types[0]), _matrix(types[1])
+    same_elements(types, "f", "floats")
+    if inverse.dims != (*a.dims[:-2], *a.dims[:-3:-1]):
+        raise ShapeError(f"{inverse} is no pseudoinverse of {a}")
+    return (ArrayType(inverse.dtype, inverse.dims),)
+
+
 # ---------------------------------------------------------------------------------- meanings on NumPy values
 
 
@@ -214,6 +224,7 @@ cholesky = _row("cholesky", _cholesky, _cholesky_eager)
 eigh = _row("eigh", _eigh, _eigh_eager)  # a = v.T @ diag(w) @ v: the vectors are the rows
 svd = _row("svd", _svd, _svd_eager)
 qr = _row("qr", _qr, _qr_eager)
+pinv = _row("pinv", _pinv, lambda a, p: np.array(p))  # p, made already: `a` says by what to differentiate
 
 # ----------------------------------------------------------------------------------------- calls of LAPACK
 # What is overwritten with a result of its own stands twice among the operands: once to be written, once to be read.
