@@ -84,8 +84,8 @@ def _make_pair(s: Sweep, key: PairKey, a: Activity) -> None:
     back_types = [frame, *(body.results[k].type for k in r_flows)]
     types = [*(v.type for v in body.params), *(shadow_type(body.params[k].type) for k in handles)]
     names = [*(v.name for v in body.params), *(f"d{body.params[k].name}" for k in handles)]
-    with b.at(primal.span), b.function(f"{primal.name}_backward", back_types, ["frame"]) as second:
-        with b.on("forward"), b.function(f"{primal.name}_forward", types, names, mut=primal.mut) as first:
+    with b.at(primal.span), b.function(f"{primal.name}_backward", back_types, ["frame"], span=primal.span) as second:
+        with b.on("forward"), b.function(f"{primal.name}_forward", types, names, mut=primal.mut, span=primal.span) as first:
             mode.pairs[key] = Pair(first.name, second.name, frame, a, handles, flows, r_flows, r_handles)
             n = len(body.params)
             inner.bind(body.params, first.body.params[:n])

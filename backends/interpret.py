@@ -94,7 +94,8 @@ def execute(program: Program, values: Sequence[Any], meaning: Meaning, limit: in
                 raise e.__cause__ from None
             raise
         if len(stack) >= limit:
-            raise RecursionError(f"{request.callee} recursed deeper than {limit}")
+            callee = program.functions[request.callee]
+            raise located(RecursionError(f"{callee.name}: maximum recursion depth exceeded"), callee.span)
         body = program.functions[request.callee].body
         stack.append(_block(body, body.params, request.args, {}, meaning))
         answer = None

@@ -180,6 +180,10 @@ class Checker:
         made = HANDLERS[type(e)](self, e, scope, want)
         if want is not None:
             made = self.fit(made, want)
+        return self.noted(e, made)
+
+    def noted(self, e: s.Node, made: t.Typed) -> t.Typed:
+        """Note the type of an expression."""
         self.types[e] = made.type
         return made
 

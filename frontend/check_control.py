@@ -222,17 +222,34 @@ def _needed_now(want: Expect, what: str, decided: s.Node) -> None:
 
 def logic(c: Checker, e: s.Binary, scope: Scope) -> t.Typed:
     """`&&`, `||`: the right side is run only if the left does not decide."""
-    left, later = condition(c, e.left, scope, f"`{e.op}`")
-    if later:
-        scope.context.staged.append((f"a `{e.op}`", e.left.span))
-    right, right_later = condition(c, e.right, scope, f"`{e.op}`")
-    if later:
-        scope.context.staged.pop()
-    goal = Expect(Later(BOOL) if later or right_later else BOOL)
+    first, operators = e.left, [e]
+    while isinstance(first, s.Binary) and first.op == e.op:
+        operators.append(first)
+        first = first.left
+    tests = [(*condition(c, first, scope, f"`{e.op}`"), first.span)]
+    depth = len(scope.context.staged)
+    for o in reversed(operators):
+        if tests[-1][1]:
+            scope.context.staged.append((f"a `{e.op}`", o.left.span))
+        test, later = condition(c, o.right, scope, f"`{e.op}`")
+        tests.append((test, later or tests[-1][1], o.span))
+    del scope.context.staged[depth:]
+    return _decided(c, e.op, tests)
+
+
+def _decided(c: Checker, op: str, tests: list[tuple[t.Typed, bool, Span]]) -> t.Typed:
+    """Conditions in a row as choices: each hangs to the left, unless there are so many that they had better hang evenly."""
+    if len(tests) == 1:
+        return tests[0][0]
+    middle = len(tests) - 1 if len(tests) <= 64 else len(tests) // 2
+    left, right = _decided(c, op, tests[:middle]), _decided(c, op, tests[middle:])
+    later = isinstance(prune(left.type), Later)
+    goal = Expect(Later(BOOL) if later or isinstance(prune(right.type), Later) else BOOL)
     right = c.fit(right, goal)
-    known = c.fit(t.Constant(e.span, BOOL, e.op == "||"), goal)
-    then, other = (right, known) if e.op == "&&" else (known, right)
-    return t.Choose(e.span, goal.type, left, then, other, later, f"an `{e.op}`")
+    span = tests[-1][2]
+    known = c.fit(t.Constant(span, BOOL, op == "||"), goal)
+    then, other = (right, known) if op == "&&" else (known, right)
+    return t.Choose(span, goal.type, left, then, other, later, f"an `{op}`")
 
 
 @checks(s.Match)

@@ -183,8 +183,15 @@ def binary(c: Checker, e: s.Binary, scope: Scope, want: Expect | None) -> t.Type
         from .check_control import logic
 
         return logic(c, e, scope)
-    left, right = c.expression(e.left, scope), c.expression(e.right, scope)
-    return combine(c, e.op, left, right, e.span, want if e.op not in COMPARISONS else None)
+    first, operators = e.left, [e]
+    while isinstance(first, s.Binary) and first.op not in ("&&", "||"):  # one after another: a row may be long
+        operators.append(first)
+        first = first.left
+    made = c.expression(first, scope)
+    for o in reversed(operators):
+        wanted = want if o is e and o.op not in COMPARISONS else None
+        made = c.noted(o, combine(c, o.op, made, c.expression(o.right, scope), o.span, wanted))
+    return made
 
 
 def combine(c: Checker, op: str, left: t.Typed, right: t.Typed, span: Span, want: Expect | None = None) -> t.Typed:

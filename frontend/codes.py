@@ -31,7 +31,8 @@ must fit; only floats have a fraction or an exponent. Underscores may stand betw
 The left of `=` is a variable, or an element of an array (`a[i] = x`, `a[1..3] = x`). Fields of records do not change:
 `p with (x = 2.0)` is the record with another field."""),
     "E0109": ("nested too deeply", """\
-An expression is nested more deeply than 1,000 levels. Give a part of it a name with `let`, or move it into a function."""),
+An expression is nested more deeply than 1,000 levels; `a + b + c` is one level, however many there are. Give a part of it
+a name with `let`, or move it into a function."""),
     "E0110": ("a malformed escape or interpolation", """\
 After a backslash in a string stands one of `n t r 0 \\ " ' { }`, `x` and two hexadecimal digits, or `u` and four. In
 the texts of `print` and `error`, `{` begins an expression that ends with `}`; `\\{` is a brace."""),

@@ -190,7 +190,50 @@ def lift(node: t.Lift) -> Code:
 
 @compiles(t.Operation)
 def operation(node: t.Operation) -> Code:
+    if len(node.args) == 2 and isinstance(node.args[0], t.Operation):
+        return _row(node)
     return applied([compile(a) for a in node.args], node.make(node))
+
+
+def _row(node: t.Operation) -> Code:
+    """The code of `a + b + c`, which hangs to the left: one operator after another, for a row may be long."""
+    operators = [node]
+    while isinstance(first := operators[-1].args[0], t.Operation) and len(first.args) == 2:
+        operators.append(first)
+    start = compile(operators[-1].args[0])
+    steps = [(compile(o.args[1]), o.make(o)) for o in reversed(operators)]
+    count = len(steps)
+    if start.direct is not None and all(part.direct is not None for part, _ in steps):
+        begin, direct = start.direct, [(part.direct, f) for part, f in steps if part.direct is not None]
+
+        def run(env: Any) -> Any:
+            value = begin(env)
+            for part, f in direct:
+                value = f(value, part(env))
+            return value
+
+        return Code(run)
+
+    def go_on(value: Any, i: int, env: Any, k: Any) -> State:
+        while i < count:
+            part, f = steps[i]
+            if part.direct is None:
+                return part.run(env, (resume, k, value, i, env))
+            value = f(value, part.direct(env))
+            i += 1
+        return give(value, k)
+
+    def resume(frame: Frame, right: Any) -> State:
+        _, k, value, i, env = frame
+        return go_on(steps[i][1](value, right), i + 1, env, k)
+
+    def begun(frame: Frame, value: Any) -> State:
+        return go_on(value, 0, frame[2], frame[1])
+
+    if start.direct is not None:
+        begin = start.direct
+        return Code(None, lambda env, k: go_on(begin(env), 0, env, k))
+    return Code(None, lambda env, k: start.run(env, (begun, k, env)))
 
 
 @compiles(t.Tuple)

@@ -13,7 +13,7 @@ from lms.core.errors import Span
 
 from . import syntax as s
 from .diagnostics import Diagnostic
-from .walk import children
+from .walk import below
 
 
 class StagedJump(Exception):
@@ -44,7 +44,7 @@ class Lowering:
             return False
         if isinstance(e, s.While | s.For) and not self.result:
             return False
-        return any(map(self.jumps, children(e)))
+        return any(map(self.jumps, below(e)))
 
     @property
     def flags(self) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from .syntax import (
     TypeSyntax,
     Var,
 )
-from .walk import children
+from .walk import below
 
 GRAMMAR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "grammar.lark")
 DEEPEST = 1000  # levels of nesting
@@ -222,13 +222,13 @@ def _checked(items: tuple[Any, ...]) -> tuple[Any, ...]:
         if depth > DEEPEST:
             raise Diagnostic("E0109", f"this is nested more than {DEEPEST} levels deep", level[0].span,
                              fix="give a part of it a name with `let`, or move it into a function")
-        below = [c for node in level for c in children(node)]
+        lower = [c for node in level for c in below(node)]
         if depth > 1:
             for node in level:
                 if isinstance(node, Def) and node.exported:
                     raise Diagnostic("E0113", "only a definition at the top of a file can be exported", node.name_span,
                                      fix="remove `export`")
-        level = below
+        level = lower
     return items
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from lms.core.data import fields
 
-from .syntax import Module, Node
+from .syntax import Binary, Expression, Module, Node
 
 _IGNORED = frozenset(("span", "name_span", "op_span", "module_span", "text", "path", "comments", "parenthesised", "broken"))
 
@@ -37,6 +37,22 @@ def parts(kind: type) -> tuple[str, ...]:
     if kind not in _parts:
         _parts[kind] = tuple(name for name in fields(kind) if name not in _IGNORED)
     return _parts[kind]
+
+
+def row(e: Binary) -> tuple[Expression, list[Binary]]:
+    """`a + b + c` hangs to the left: what stands leftmost, and the operators after it, from left to right."""
+    operators = [e]
+    while isinstance(operators[-1].left, Binary):
+        operators.append(operators[-1].left)
+    return operators[-1].left, operators[::-1]
+
+
+def below(node: Node | Module) -> list[Node]:
+    """The nodes a level below a node; the operands of a row of operators are all on one level, however many there are."""
+    if not isinstance(node, Binary):
+        return children(node)
+    first, operators = row(node)
+    return [first, *(o.right for o in operators)]
 
 
 def children(node: Node | Module) -> list[Node]:

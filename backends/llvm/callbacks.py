@@ -65,7 +65,8 @@ class Sites:
 
     def _failure(self, status: Status, site: Site | None, context: int) -> BaseException:
         if status is Status.RECURSION:
-            return located(RecursionError(f"{self.name}: maximum recursion depth exceeded"), site.span if site else None)
+            return located(RecursionError(site.message if site else f"{self.name}: maximum recursion depth exceeded"),
+                           site.span if site else None)
         if status is not Status.CHECK or site is None:
             return SystemError(f"{self.name}: compiled code failed with status {status.name} and no exception")
         values = read(site.operands, context + VALUES)

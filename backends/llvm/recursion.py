@@ -31,7 +31,7 @@ def guard(w: Writer) -> None:
     ok, deep = w.new_label("ok"), w.new_label("deep")
     w.branch(w.op(f"and i1 {shallow}, {inside}"), ok, deep, COLD)
     w.start(deep)
-    site = Site(w.function.span, "RecursionError", f"{w.function.name} recursed too deeply")
+    site = Site(w.function.span, "RecursionError", f"{w.function.name}: maximum recursion depth exceeded")
     w.fail(Status.RECURSION, str(w.module.site(site)))
     w.start(ok)
 

@@ -105,7 +105,7 @@ def test_errors_name_the_users_line() -> None:
 def test_recursion_has_a_limit() -> None:
     program = next(s for s in SAMPLES if s.name == "deep_recursion").program()
     assert run(program, (50,), limit=100) == (50,)
-    with pytest.raises(RecursionError, match="depth recursed deeper than 100"):
+    with pytest.raises(RecursionError, match="depth: maximum recursion depth exceeded"):
         run(program, (10**12,), limit=100)
 
 
