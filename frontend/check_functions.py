@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lms.core.errors import Span
-from lms.core.types import Scalar
+from lms.core.types import Scalar, Size
 
 from . import syntax as s
 from . import typed as t
@@ -13,7 +13,7 @@ from .check import Checker, Context, Expect, Scope, checks
 from .check_types import TypeReader
 from .diagnostics import Diagnostic
 from .jumps import StagedJump, without_returns
-from .types import UNIT, AnyType, FunctionOf, Later, Meta, TupleOf, default, is_later, prune, show, unify
+from .types import UNIT, AnyType, Array, DataOf, FunctionOf, Later, Meta, TupleOf, default, is_later, prune, show, unify
 from .walk import children
 
 
@@ -69,23 +69,49 @@ def returning(c: Checker, body: s.Expression, scope: Scope, want: Expect, result
             raise
         context.back_to(state)
         scope.size, scope.names = size, names
-        zero = zero_of(want.type, body.span)
+        zero = zero_of(want.type, c.module, body.span)
         if zero is None or result is None:
             fix = "declare the result type" if result is None else "give the result by `if ... { ... } else { ... }`"
             raise Diagnostic(jump.error.code, jump.error.message, jump.error.span, notes=jump.error.notes, fix=fix) from None
         return c.expression(without_returns(body, result, zero, jump.error), scope, want)
 
 
-def zero_of(type: AnyType, span: Span) -> s.Expression | None:
+def zero_of(type: AnyType, module: Any, span: Span) -> s.Expression | None:
     """A value of a type that nobody will read; None where there is none at hand."""
     type = prune(type)
     if isinstance(type, TupleOf):
-        parts = [zero_of(x, span) for x in type.items]
+        parts = [zero_of(x, module, span) for x in type.items]
         return None if any(x is None for x in parts) else s.Tuple(span, tuple(x for x in parts if x is not None))
-    inner = prune(type.inner) if isinstance(type, Later) else type
-    if not isinstance(type, Later) or not isinstance(inner, Scalar):
-        return None
-    return s.Bool(span, False) if inner.kind == "b" else s.Int(span, "0", 0)
+    return _zero(prune(type.inner), module, span) if isinstance(type, Later) else None
+
+
+def _zero(inner: AnyType, module: Any, span: Span) -> s.Expression | None:
+    match inner:
+        case Scalar():
+            return s.Bool(span, False) if inner.kind == "b" else s.Int(span, "0", 0)
+        case Array(dtype, dims):
+            sizes = s.Tuple(span, tuple(_size(d, span) for d in dims))
+            one = s.Call(span, s.Name(span, str(dtype)), (s.Argument(span, "", s.Int(span, "0", 0)),))
+            return s.Call(span, s.Name(span, "%full"), (s.Argument(span, "", sizes), s.Argument(span, "", one)))
+        case DataOf(declaration):
+            for k in declaration.constructors:
+                names = any(isinstance(prune(x), DataOf) for _, x in k.fields)  # itself, for one thing
+                if not names and not declaration.params and module.values.get(k.name) is k:
+                    parts = [_zero(prune(x), module, span) for _, x in k.fields]
+                    given = tuple(s.Argument(span, "", x) for x in parts if x is not None)
+                    return s.Call(span, s.Name(span, k.name), given) if len(given) == len(parts) else None
+    return None
+
+
+def _size(d: Size | None, span: Span) -> s.Expression:
+    """A dimension as an expression; one that is not known is 0."""
+    if d is None or isinstance(d, int):
+        return s.Int(span, str(d or 0), d or 0)
+    total: s.Expression = s.Int(span, str(d.const), d.const)
+    for name, factor in d.terms:
+        term = s.Binary(span, "*", span, s.Int(span, str(factor), factor), s.Name(span, name))
+        total = s.Binary(span, "+", span, total, term)
+    return total
 
 
 def _checked_body(c: Checker, name: str, params: tuple[s.Parameter, ...], types: list[AnyType], result: AnyType | None,

@@ -125,8 +125,9 @@ A variable of now cannot be assigned under a condition or in a loop that is deci
 known now. Declare it `var x: Rep[T]`, a variable of the generated program."""),
     "E0404": ("a jump that is decided later", """\
 `break`, `continue` and `return` under a condition of later become flags of the generated program. For that they are
-statements of their own, not parts of expressions; and a function that returns early has a declared result of numbers,
-since the result needs a value from the start. Otherwise give the result by `if` and `else`."""),
+statements of their own, not parts of expressions; and a function that returns early declares its result, since that needs
+a value from the start: numbers, arrays, tuples of these, and `data` of the same file. Otherwise give the result by `if` and
+`else`."""),
     "E0405": ("no such type of later", """\
 `Rep[T]` is for numbers, arrays, tuples of these, and `data` whose fields are such. Functions, lists and strings exist
 now only; `Rep[Rep[T]]` means nothing."""),

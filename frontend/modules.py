@@ -185,7 +185,9 @@ class Module:
     # ---------------------------------------------------------------------------------------------- names
 
     def value(self, name: str) -> Any:
-        """What a name at the top stands for, the built-in ones included; None if nothing."""
+        """What a name at the top stands for, the built-in ones included; None if nothing. `%f` is the built-in `f` always."""
+        if name.startswith("%"):
+            return self.builtins[name[1:]]
         found = self.values.get(name)
         if found is None:
             return self.builtins.get(name)
