@@ -60,7 +60,8 @@ class ForwardMode:
         moving = [(k, t) for k in wrt for t in p.control.tangents(body.params[k].type, lanes)]
         types = [*(v.type for v in body.params), *(t for _, t in moving)]
         names = [*(v.name for v in body.params), *(f"d{body.params[k].name}" for k, _ in moving)]
-        with building(b), b.at(a.function.span), b.function(f"{callee}_jvp", types, names, mut=a.function.mut, span=a.function.span) as f:
+        with building(b), b.at(a.function.span), b.function(f"{callee}_jvp", types, names, mut=a.function.mut,
+                                                            span=a.function.span) as f:
             params = f.body.params[: len(body.params)]
             given: dict[int, Dot] = {}
             for (k, _), dx in zip(moving, f.body.params[len(body.params):], strict=True):

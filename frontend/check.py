@@ -258,6 +258,10 @@ class Checker:
         return t.Local(span, found.type, found.index, found.name, lent)
 
     def unknown(self, name: str, span: Span, known: Iterable[str]) -> Diagnostic:
+        if self.module.type(name) is not None:
+            return Diagnostic("E0201", f"`{name}` is a type, and a value is expected", span,
+                              fix="make one by an alternative of it: " + ", ".join(
+                                  f"`{k.name}`" for k in self.module.type(name).constructors))
         near = difflib.get_close_matches(name, sorted(set(known)), 1)
         return Diagnostic("E0201", f"`{name}` is not defined", span, fix=f"did you mean `{near[0]}`?" if near else "",
                           consequence=name in self.module.broken)

@@ -101,8 +101,7 @@ class Evaluation:
         with deep_recursion():
             compiled = code.compile(node)
         kept: list[Any] = []
-        variables = [(p, p.value.get()) for top in self.module.tops for p in top.places.values()
-                     if p.mutable and p.later and p.set]
+        variables = [(p, p.value.get()) for p in _variables(self.module, set())]
         written: set[t.Place] = set()  # the variables whose arrays are written to
 
         def body() -> Any:
@@ -125,6 +124,18 @@ class Evaluation:
             for (p, _), held in zip(variables, after, strict=True):
                 p.value = Cell(p.name, held, p.span)
         return kept[-1] if not _staged(kept[-1]) else () if found is None else found
+
+
+def _variables(module: Module, seen: set[Module]) -> Iterator[t.Place]:
+    """The variables of later that a module and what it imports have at their tops, once each."""
+    if module in seen:
+        return
+    seen.add(module)
+    tops = {id(x): x for x in (*module.tops, *module.values.values()) if isinstance(x, Top)}
+    for top in tops.values():
+        yield from (p for p in top.places.values() if p.mutable and p.later and p.set)
+    for other in imported(module):
+        yield from _variables(other, seen)
 
 
 def _own(place: t.Place, value: Any, written: set[t.Place]) -> Any:

@@ -31,7 +31,8 @@ def bound_names(item: s.Let | s.Var) -> Iterator[tuple[str, Span]]:
 
 
 def place_of(entry: Any) -> Span | None:
-    return getattr(getattr(entry, "syntax", None), "span", None)
+    syntax = getattr(entry, "syntax", None)
+    return getattr(syntax, "name_span", None) or getattr(syntax, "span", None)
 
 
 def inside_later(x: AnyType) -> AnyType:

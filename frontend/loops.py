@@ -11,7 +11,7 @@ from lms.staging.rep import Rep
 
 from . import typed as t
 from .compile import Code, compile, compiles
-from .machine import Frame, State, give
+from .machine import Frame, State, give, spend
 from .matching import all_of, binder, test
 from .operations import byte
 from .staged_control import Running, StagedWhile, choose, collect, counted, loop
@@ -112,7 +112,12 @@ def while_(node: t.Loop) -> Code:
             return loop(running, k)
 
         return Code(None, staged)
-    return Code(None, lambda env, k: condition.run(env, (_while_asked, k, env, condition, body)))
+
+    def begin(env: Any, k: Any) -> State:
+        spend(node.span)
+        return condition.run(env, (_while_asked, k, env, condition, body))
+
+    return Code(None, begin)
 
 
 def _while_asked(frame: Frame, value: Any) -> State:

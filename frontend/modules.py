@@ -143,11 +143,19 @@ class Module:
         for name in item.names:
             entry, declaration = module.values.get(name.name), module.data.get(name.name)
             if (entry is None and declaration is None) or name.name.startswith("_"):
-                raise self.checker.unknown(name.name, name.span, [n for n in module.values if not n.startswith("_")])
+                raise self._not_there(name.name, name.span, module)
             if declaration is not None:
                 self.data[name.name] = declaration
             if entry is not None:
                 self._define(name.name, entry, name.span)
+
+    def _not_there(self, name: str, span: Span, module: Module) -> Diagnostic:
+        """A module does not have a name, or keeps it to itself."""
+        if name in module.values:
+            return Diagnostic("E0201", f"`{name}` is private to its file", span, consequence=name in self.broken,
+                              notes=(("it is defined here", place_of(module.values[name])),),
+                              fix="names that begin with `_` are: give it another there")
+        return self.checker.unknown(name, span, [n for n in module.values if not n.startswith("_")])
 
     def _define(self, name: str, entry: Any, span: Span) -> None:
         if name in self.values:
@@ -227,7 +235,7 @@ class Module:
             return None
         found = module.values.get(e.name)
         if found is None or e.name.startswith("_"):
-            raise self.checker.unknown(e.name, e.name_span, [n for n in module.values if not n.startswith("_")])
+            raise self._not_there(e.name, e.name_span, module)
         return module.place(found, e.name) if isinstance(found, Top) else found
 
     def entry_of(self, e: s.Expression, scope: Scope) -> Any:

@@ -27,9 +27,9 @@ class Session:
         self.entered = 0
         self.builtins: dict[str, Any] = self.checked("").builtins
 
-    def checked(self, text: str) -> Module:
-        """A text as a module that sees what is defined. Raises `SourceErrors`."""
-        tree = parse(text, f"<prompt {self.entered + 1}>")
+    def checked(self, text: str, path: str = "") -> Module:
+        """A text, of a file or typed, as a module that sees what is defined. Raises `SourceErrors`."""
+        tree = parse(text, path or f"<prompt {self.entered + 1}>")
         new = {name for item in tree.items for name in defined(item)}
         with deep_recursion():
             values, data = ({k: v for k, v in known.items() if k not in new} for known in (self.values, self.data))
@@ -38,9 +38,9 @@ class Session:
                 raise SourceErrors(errors)
         return module
 
-    def enter(self, text: str) -> Iterator[Result]:
+    def enter(self, text: str, path: str = "") -> Iterator[Result]:
         """Evaluate a text; the value of each expression in it. Its definitions stay if nothing is raised."""
-        module = self.checked(text)
+        module = self.checked(text, path)
         self.entered += 1
         evaluation = Evaluation(module, self.execute)
         for top in module.tops:

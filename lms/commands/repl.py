@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lms.frontend.session import Session
 
 PROMPT, MORE = "lms> ", "...> "
+QUIT = (":quit", ":q")
 
 
 def register(commands: Commands) -> None:
@@ -66,7 +67,7 @@ class Prompt:
                 except KeyboardInterrupt:
                     print()
                     continue
-                if text.strip() in (":quit", ":q"):
+                if text.strip() in QUIT:
                     return 0
                 with contextlib.suppress(KeyboardInterrupt):
                     self.answer(text)
@@ -75,6 +76,8 @@ class Prompt:
         """From a pipe or file: no prompts; exit status 1 if anything was wrong."""
         text, ok = "", True
         for line in sys.stdin:
+            if not text.strip() and line.strip() in QUIT:
+                break
             text += line
             if self.is_complete(text):
                 ok = self.answer(text) and ok
@@ -119,10 +122,10 @@ class Prompt:
             raise UsageError(f"no command {word}; there are {', '.join(self.commands)} and :quit")
         return self.commands[meant[0]]
 
-    def evaluate(self, text: str) -> None:
+    def evaluate(self, text: str, path: str = "") -> None:
         from lms.frontend.printing import shown
 
-        for result in self.session.enter(text):
+        for result in self.session.enter(text, path):
             if not result.is_unit:
                 print(shown(result.value, result.type))
 
@@ -150,7 +153,8 @@ class Prompt:
 
     def load(self, text: str) -> None:
         """Evaluate a file; what it defines stays."""
-        self.evaluate(read(existing(Path(_given(text, ":load model.lms")))))
+        path = existing(Path(_given(text, ":load model.lms")))
+        self.evaluate(read(path), str(path))
 
     def help(self, text: str) -> None:
         """What can be typed."""

@@ -32,6 +32,8 @@ def converse(text: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured, *word
     ("reset { 1 + shift { k => k(k(10)) } }", "12\n"),
     (":type 1.5\n", "f64  // known now\n"),
     (":t fn(x: Rep[f64]) => x + 1.0\n", "(Rep[f64]) -> Rep[f64]  // known now: calls make code of what is known later\n"),
+    ("var a = zeros(2)\na[0] = 3.0\nlet b = a\na[1] = 1.0\n(a, b)\n", "([3.0, 1.0], [3.0, 0.0])\n"),
+    ("var v: Rep[f64] = 1.0\nv = v + 1.0\nv\n", "2.0\n"), ("1\n:quit\n2\n", "1\n"), ("{\n1\n}\n:q\n2\n", "1\n"),
     ("def f(x: Rep[f64]): Rep[f64] = x * x\n:ir f\n",
      "entry def f(%x: f64) -> (f64) {\n  %0: f64 = mul %x, %x\n  return %0\n}\n\n"),
 ])
@@ -52,6 +54,16 @@ def test_a_mistake_ends_nothing(text: str, said: str, monkeypatch: pytest.Monkey
     status, out, err = converse(text, monkeypatch, capsys)
     assert status == 1 and said in err and "Traceback" not in err
     assert out == ("1\n" if text.endswith("1\n") else "")
+
+
+def test_a_file_is_loaded_where_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    (tmp_path / "one.lms").write_text("def one(): i64 = 1\n")
+    (tmp_path / "two.lms").write_text("import one\ndef two(): i64 = one.one() + 1\ntwo()\n")
+    (tmp_path / "wrong.lms").write_text("let a = 1\nnope\n")
+    load = f":load {tmp_path}"
+    assert converse(f"{load}/two.lms\ntwo() + one.one()\n", monkeypatch, capsys) == (0, "2\n3\n", "")
+    _, _, err = converse(f"{load}/wrong.lms\n", monkeypatch, capsys)
+    assert err.startswith(f"{tmp_path}/wrong.lms:2: E0201: `nope` is not defined\n")
 
 
 def test_what_failed_is_not_remembered(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

@@ -22,7 +22,7 @@ def row(op: str, term: str) -> str:
     ("(x: Rep[i64]): Rep[bool]", row("&&", "x > 0"), 1, True),
     ("(x: Rep[i64]): Rep[bool]", row("||", "x > 0"), 0, False),
     ("(x: i64): bool", row("&&", "x > 0"), 1, True),
-    ("(x: Rep[f64]): Rep[f64]", f"reset {{ {row('+', '1.0')} + shift {{ k => k(x) }} + {row('+', '1.0')} }}", 1.0, 2 * LONG + 1.0),
+    ("(x: Rep[f64]): Rep[f64]", f"reset {{ {row('+', '2.0')} + shift {{ k => k(x) }} + {row('+', 'x')} }}", 1.0, 3.0 * LONG + 1),
 ])
 def test_a_long_row(head: str, body: str, given: object, expected: object) -> None:
     text = f"def g(x: Rep[f64]): Rep[f64] = x\nexport def f{head} = {body}\n"
