@@ -25,10 +25,12 @@ def results(folder: Path, text: str) -> list[object]:
 
 
 @pytest.mark.parametrize(("text", "value"), [
-    ("import other\nother.shown(1.0)", 2.0), ("import other as o\no.shown(1.0)", 2.0), ("from other import shown\nshown(1.0)", 2.0),
+    ("import other\nother.shown(1.0)", 2.0), ("import other as o\no.shown(1.0)", 2.0),
+    ("from other import shown\nshown(1.0)", 2.0),
     ("import other\ndef depth(t: other.Tree): i64 = match t { other.Leaf => 0, other.Node(_, r) => 1 + depth(r) }\n"
      "depth(other.Node(other.Leaf, other.Leaf))", 1),
-    ("import other\nfrom other import Tree, Leaf, Node\ndef depth(t: Tree): i64 = match t { Leaf => 0, Node(_, r) => 1 + depth(r) }\n"
+    ("import other\nfrom other import Tree, Leaf, Node\n"
+     "def depth(t: Tree): i64 = match t { Leaf => 0, Node(_, r) => 1 + depth(r) }\n"
      "depth(Node(Leaf, other.Leaf))", 1),
     ("import other\nother.put(3.0)\nother.cell[0] + 1.0", 4.0),
 ])
