@@ -15,26 +15,30 @@ static void lms_stop(const char *what, const char *text) {
     exit(2);
 }
 
-static int64_t lms_read_int(const char *text) {
+static int64_t lms_read_int(const char *text, size_t item) {
     char *end;
     errno = 0;
-    long long n = strtoll(text, &end, 0);
-    if (end == text || *end != 0 || errno != 0) lms_stop("not an integer", text);
+    long long n = strtoll(text, &end, 0), high = (long long)(UINT64_MAX >> (65 - 8 * item));
+    if (end == text || *end != 0) lms_stop("not an integer", text);
+    if (errno != 0 || n > high || n < -high - 1) lms_stop("too large", text);
     return n;
 }
 
-static uint64_t lms_read_unsigned(const char *text) {
+static uint64_t lms_read_unsigned(const char *text, size_t item) {
     char *end;
     errno = 0;
     unsigned long long n = strtoull(text, &end, 0);
-    if (end == text || *end != 0 || errno != 0 || *text == '-') lms_stop("not an unsigned integer", text);
+    if (end == text || *end != 0 || strchr(text, '-') != NULL) lms_stop("not an unsigned integer", text);
+    if (errno != 0 || n > UINT64_MAX >> (64 - 8 * item)) lms_stop("too large", text);
     return n;
 }
 
-static double lms_read_float(const char *text) {
+static double lms_read_float(const char *text, size_t item) {
     char *end;
-    double x = strtod(text, &end);
+    errno = 0;
+    double x = strtod(text, &end), limit = item == 4 ? 0x1.ffffffp127 : INFINITY;
     if (end == text || *end != 0) lms_stop("not a number", text);
+    if (fabs(x) >= limit && (errno != 0 || !isinf(x))) lms_stop("too large", text);
     return x;
 }
 
@@ -63,15 +67,17 @@ static void *lms_read_array(const char *text, const char *descr, size_t item, in
             number[size] = 0;
             text += size + (end != NULL);
             char *to = data + (size_t)k * item;
-            if (descr[1] == 'f' && item == 8) memcpy(to, &(double){lms_read_float(number)}, item);
-            else if (descr[1] == 'f') memcpy(to, &(float){(float)lms_read_float(number)}, item);
+            if (descr[1] == 'f' && item == 8) memcpy(to, &(double){lms_read_float(number, item)}, item);
+            else if (descr[1] == 'f') memcpy(to, &(float){(float)lms_read_float(number, item)}, item);
             else if (descr[1] == 'b') memcpy(to, &(bool){lms_read_bool(number)}, item);
             else if (descr[1] == 'c') lms_stop("complex numbers come in .npy files", number);
-            else if (descr[1] == 'u' && item == 8) memcpy(to, &(uint64_t){lms_read_unsigned(number)}, item);
-            else if (item == 8) memcpy(to, &(int64_t){lms_read_int(number)}, item);
-            else if (item == 4) memcpy(to, &(int32_t){(int32_t)lms_read_int(number)}, item);
-            else if (item == 2) memcpy(to, &(int16_t){(int16_t)lms_read_int(number)}, item);
-            else memcpy(to, &(int8_t){(int8_t)lms_read_int(number)}, item);
+            else {
+                uint64_t n = descr[1] == 'u' ? lms_read_unsigned(number, item) : (uint64_t)lms_read_int(number, item);
+                if (item == 8) memcpy(to, &n, item);
+                else if (item == 4) memcpy(to, &(uint32_t){(uint32_t)n}, item);
+                else if (item == 2) memcpy(to, &(uint16_t){(uint16_t)n}, item);
+                else memcpy(to, &(uint8_t){(uint8_t)n}, item);
+            }
         }
         shape[0] = n;
         return data;
@@ -120,8 +126,10 @@ static void *lms_read_array(const char *text, const char *descr, size_t item, in
 
 _HEAD = """
 /* Runs it: numbers on the command line, arrays as .npy files or as numbers between commas. */
-int main(int argc, char **argv) {
+int main(int lms_argc, char **lms_argv) {
 """
+_FINISH = ["    if (fflush(stdout) != 0 || ferror(stdout)) {",
+           '        fprintf(stderr, "standard output cannot be written\\n");', "        return 2;", "    }"]
 _READS = {"f": "lms_read_float", "i": "lms_read_int", "u": "lms_read_unsigned", "b": "lms_read_bool"}
 _LETTERS = {"b": "b", "i": "i", "u": "u", "f": "f", "c": "c"}
 
@@ -138,25 +146,20 @@ def main_program(module: Module, face: Interface) -> str:
         raise LmsError("a main program reads row-major arrays", fix="specialise for row-major arguments")
     body: list[str] = []
     names = " ".join(f"{name}:{t}" for name, t, _ in face.params)
-    body += [f"    if (argc != {len(face.params) + 1}) {{",
-             f"        fprintf(stderr, {quoted(f'usage: %s {names}' + chr(10))}, argv[0]);", "        return 2;", "    }"]
+    body += [f"    if (lms_argc != {len(face.params) + 1}) {{",
+             f"        fprintf(stderr, {quoted(f'usage: %s {names}' + chr(10))}, lms_argv[0]);", "        return 2;", "    }"]
     if not face.params:
-        body.append("    (void)argv;")
+        body.append("    (void)lms_argv;")
     for k, (name, t, _) in enumerate(face.params):
         body += _read(module, k + 1, name, t)
     body += _sizes(face)
-    body += _call(module, face)
-    for r in face.results:
-        if r.way is Way.ARGUMENT:
-            continue
-        body += _print(face, r.name, r.type, r.way)
-    for name, t, written in face.params:
-        if written:
-            body += _print(face, name, t, Way.BUFFER)
+    printed = [line for r in face.results if r.way is not Way.ARGUMENT for line in _print(face, r.name, r.type, r.way)]
+    printed += [line for name, t, written in face.params if written for line in _print(face, name, t, Way.BUFFER)]
+    body += _call(module, face, printed)
     body += [f"    free({name});" for name, t, _ in face.params if isinstance(t, ArrayType)]
     body += [f"    free({r.name});" for r in face.results if r.way is Way.BUFFER]
     body += ["    lms_finish(&lms);"] if face.context else []
-    text = "\n".join([*body, "    return 0;", "}"])
+    text = "\n".join([*body, *_FINISH, f"    return {'lms_status' if face.context else '0'};", "}"])
     readers = _READER.strip().split("\n\n")
     arrays = _ARRAYS if "lms_read_array" in text else ""
     if not arrays:
@@ -170,14 +173,15 @@ def _read(module: Module, k: int, name: str, t: object) -> list[str]:
     if isinstance(t, ArrayType) and isinstance(t.dtype, Scalar):
         item, d = module.c_type(t.dtype), t.dtype
         rank = max(t.rank, 1)
-        return [f"    int64_t {name}_shape[{rank}] = {{0}};",
-                f"    {item} *{name} = lms_read_array(argv[{k}], \"<{_LETTERS[d.kind]}{d.bits // 8}\", sizeof({item}), {t.rank}, "
-                f"{name}_shape);"]
+        return [f"    int64_t lms_{name}_shape[{rank}] = {{0}};",
+                f"    {item} *{name} = lms_read_array(lms_argv[{k}], \"<{_LETTERS[d.kind]}{d.bits // 8}\", sizeof({item}), {t.rank}, "
+                f"lms_{name}_shape);"]
     assert isinstance(t, Scalar)
     if t.is_complex:
         raise LmsError("a main program reads no complex numbers from the command line", fix="take the parts as two arguments")
     c_type = module.c_type(t)
-    return [f"    {c_type} {name} = ({c_type}){_READS[t.kind]}(argv[{k}]);"]
+    size = "" if t.kind == "b" else f", sizeof({c_type})"
+    return [f"    {c_type} {name} = ({c_type}){_READS[t.kind]}(lms_argv[{k}]{size});"]
 
 
 def _sizes(face: Interface) -> list[str]:
@@ -192,19 +196,20 @@ def _sizes(face: Interface) -> list[str]:
             unknown = [(s, k) for s, k in d.terms if s not in known]
             if len(unknown) == 1:
                 s, k = unknown[0]
-                rest = " - ".join([f"{name}_shape[{j}]", *(f"{c} * {face.sizes[x]}" for x, c in d.terms if x in known)])
+                rest = " - ".join([f"lms_{name}_shape[{j}]", *(f"{c} * {face.sizes[x]}" for x, c in d.terms if x in known)])
                 value = rest if d.const == 0 else f"{rest} - {d.const}"
                 out.append(f"    int64_t {face.sizes[s]} = {value if k == 1 else f'({value}) / {k}'};")
                 known.add(s)
                 told.add((name, j))
     for name, j, d in axes:
         if (name, j) not in told or isinstance(d, Dim) and d != symbol(d.symbols[0]):
-            out += [f"    if ({name}_shape[{j}] != {face.size(d)}) lms_stop(\"axis {j} should have size {face.size(d)}\", "
+            out += [f"    if (lms_{name}_shape[{j}] != {face.size(d)}) lms_stop(\"axis {j} should have size {face.size(d)}\", "
                     f"{quoted(name)});"]
     return out
 
 
-def _call(module: Module, face: Interface) -> list[str]:
+def _call(module: Module, face: Interface, printed: list[str]) -> list[str]:
+    """The call, and what is printed if it goes well."""
     out, given = [], ["&lms"] if face.context else []
     given += face.sizes.values()
     given += [name for name, _, _ in face.params]
@@ -226,9 +231,10 @@ def _call(module: Module, face: Interface) -> list[str]:
             given.append(f"&{r.name}")
     call = f"{face.name}({', '.join(given)})"
     if not face.context:
-        return [*out, f"    {assigned}{call};"]
-    return ["    lms_context lms = {0};", *out, f"    if ({call} != LMS_OK) {{",
-            '        fprintf(stderr, "%s:%d: %s\\n", lms.file, lms.line, lms.message);', "        return 1;", "    }"]
+        return [*out, f"    {assigned}{call};", *printed]
+    return ["    lms_context lms = {0};", *out, f"    int lms_status = {call} != LMS_OK;",
+            '    if (lms_status != 0) fprintf(stderr, "%s:%d: %s\\n", lms.file, lms.line, lms.message);',
+            *(["    else {", *("    " + line for line in printed), "    }"] if printed else [])]
 
 
 def _print(face: Interface, name: str, t: object, way: Way) -> list[str]:
