@@ -174,8 +174,8 @@ def _read(module: Module, k: int, name: str, t: object) -> list[str]:
         item, d = module.c_type(t.dtype), t.dtype
         rank = max(t.rank, 1)
         return [f"    int64_t lms_{name}_shape[{rank}] = {{0}};",
-                f"    {item} *{name} = lms_read_array(lms_argv[{k}], \"<{_LETTERS[d.kind]}{d.bits // 8}\", sizeof({item}), {t.rank}, "
-                f"lms_{name}_shape);"]
+                f"    {item} *{name} = lms_read_array(lms_argv[{k}], \"<{_LETTERS[d.kind]}{d.bits // 8}\", sizeof({item}), "
+                f"{t.rank}, lms_{name}_shape);"]
     assert isinstance(t, Scalar)
     if t.is_complex:
         raise LmsError("a main program reads no complex numbers from the command line", fix="take the parts as two arguments")

@@ -79,7 +79,8 @@ def test_an_array_that_is_not_what_is_expected(what: str, said: str, programs: P
     ("small", ("true", " -1", "1.0"), " -1: not an unsigned integer"),
     ("small", ("yes", "1", "1.0"), "yes: not a bool"), ("small", ("true", "1", "1e39"), "1e39: too large"),
     ("small", ("true", "1", "1.0x"), "1.0x: not a number"), ("small", ("true", "1", ""), ": not a number"),
-    ("small", ("true", "1.5", "1.0"), "1.5: not an unsigned integer"), ("names", ("1,1e400", "1", "1", "1", "1"), "1e400: too large"),
+    ("small", ("true", "1.5", "1.0"), "1.5: not an unsigned integer"),
+    ("names", ("1,1e400", "1", "1", "1", "1"), "1e400: too large"),
     ("names", ("1,,2", "1", "1", "1", "1"), ": not a number"), ("bytes", ("1,256",), "256: too large"),
     ("names", ("1", "9223372036854775808", "1", "1", "1"), "9223372036854775808: too large"),
 ])
