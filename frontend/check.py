@@ -194,18 +194,17 @@ class Checker:
         have, goal = prune(made.type), prune(want.type)
         if have is goal or have is NEVER:
             return made
-        if isinstance(goal, Later) and not isinstance(have, Later) and lifts(have, goal):
+        if lifts(have, goal):
             return t.Lift(made.span, goal, made)
         if isinstance(have, TupleOf) and isinstance(goal, TupleOf) and len(have.items) == len(goal.items):
             if isinstance(made, t.Tuple):
                 items = tuple(self.fit(x, want.but(g)) for x, g in zip(made.items, goal.items, strict=True))
                 return t.Tuple(made.span, TupleOf(tuple(x.type for x in items)), items)
-            if any(isinstance(prune(g), Later) and not isinstance(prune(h), Later) for h, g in
-                   zip(have.items, goal.items, strict=True)) and all(
-                    lifts(h, g) or unify(h, g) for h, g in zip(have.items, goal.items, strict=True)):
+            pairs = list(zip(have.items, goal.items, strict=True))
+            moves = any(isinstance(prune(g), Later) and not isinstance(prune(h), Later) for h, g in pairs)
+            if moves and all(lifts(h, g) or unify(h, g) for h, g in pairs):
                 return t.Lift(made.span, goal, made)
-        if isinstance(have, ListOf) and isinstance(goal, ListOf) and isinstance(prune(goal.item), Later) and not isinstance(
-                prune(have.item), Later) and lifts(have.item, goal.item):
+        if isinstance(have, ListOf) and isinstance(goal, ListOf) and lifts(have.item, goal.item):
             return t.Lift(made.span, goal, made)
         if unify(have, goal):
             return made

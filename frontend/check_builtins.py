@@ -159,9 +159,8 @@ def array(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
     dtype = element(default(item))
     if not dims or dtype is None or rank(item):
         raise Diagnostic("E0314", f"`array` takes a list of numbers, found `{show(value.type)}`", value.span)
-    return t.Operation(e.span, Later(Array(dtype, tuple(dims))), "array", (value,), lambda n: emitted(n.span,
-            lambda xs: ops.array(
-        _numbers(xs, dtype))))
+    return t.Operation(e.span, Later(Array(dtype, tuple(dims))), "array", (value,),
+                       lambda node: emitted(node.span, lambda xs: ops.array(_numbers(xs, dtype))))
 
 
 def _numbers(xs: Any, dtype: Scalar) -> Any:
