@@ -1,7 +1,8 @@
 """Jacobians: many directions of one function.
 
 Forward, the directions go through in chunks: one sweep computes the function once, and its tangents in the lanes. In
-reverse, there is a sweep for every element of the result. `dense` takes what is less work, by the shapes.
+reverse, the forward half runs once, the backward half for every element of the result. `dense` takes what is less work, by
+the shapes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from lms.core.types import ArrayType, Scalar, Size, SumType, Type, f64, i64, is_
 from lms.staging.functions import Call
 
 from .lanes import Lanes
+from .residuals import slot
 from .rules.complex import is_complex
 from .tangents import Dot
 
@@ -109,6 +111,10 @@ def _count(types: Sequence[Type]) -> int | None:
             n *= d
         total += n
     return total
+
+
+def _dims(t: Type) -> tuple[Size, ...]:
+    return t.dims if isinstance(t, ArrayType) else ()
 
 
 def _columns_of(whole: Value, part: Part, arguments: Sequence[Part]) -> Value:
@@ -214,26 +220,32 @@ def reverse(call: Call, arguments: Sequence[Part], cotangents: Cotangents, count
             ) -> tuple[list[Part], list[Value]]:
     """The results, and for each argument the derivatives of sums of their elements by it: one after another, first axis.
 
-    There are as many as elements of results, or `count`.
+    There are as many as elements of results, or `count`. The forward half of the function runs once.
     """
     b = current()
-    before = _copies(call, call.operands)
-    values = _run(call)
-    results, total = parts(values, [k for k, v in enumerate(values) if is_differentiable(v.type)])
+    positions = [k for k, t in enumerate(call.types) if is_differentiable(t)]
+    operands: Sequence[Value] = call.operands
+    values = [Value(t) for t in call.types]
+    if any(not isinstance(d, int) for k in positions for d in _dims(call.types[k])):  # it must run to tell
+        operands = _copies(call, operands)
+        values = list(_run(call))
+    results, total = parts(values, positions)
     rows = total if count is None else count
-    outs = [b.emit1(_a.empty, rows, *part.sizes, dims=(b.size_of(rows), *part.dims), dtype=part.dtype) for part in arguments]
+    size = b.size_of(rows)
+    if not results:
+        return [], [b.emit1(_a.empty, rows, *part.sizes, dims=(size, *part.dims), dtype=part.dtype) for part in arguments]
+    seeds = [b.emit1(_a.empty, rows, *part.sizes, dims=(size, *part.dims), dtype=part.dtype) for part in results]
     with b.reify([i64], ["row"]) as body:
         (row,) = body.params
-        found = b.emit(p.control.vjp, *_copies(call, before), *(cotangents(part, row) for part in results), types=call.types,
-                       callee=call.function.name, wrt=tuple(part.position for part in arguments))[len(call.types):]
-        for out, part, dx in zip(outs, arguments, found, strict=True):
+        for seed, part in zip(seeds, results, strict=True):
             if part.is_array:
-                spec = (("at",), *[("all",)] * len(part.dims))
-                b.emit(_a.assign, b.emit1(_a.view, out, row, spec=spec, dims=part.dims), dx)
+                b.emit(_a.assign, slot(b, seed, row), cotangents(part, row))
             else:
-                b.emit(_a.store, out, dx, row)
+                b.emit(_a.store, seed, cotangents(part, row), row)
     b.emit(p.control.for_, b.const(0), rows, b.const(1), blocks=[body], types=())
-    return results, outs
+    found = b.emit(p.control.vjp, *operands, *seeds, types=call.types, callee=call.function.name, rows=size,
+                   wrt=tuple(part.position for part in arguments))
+    return results, list(found[len(call.types):])
 
 
 def one_at_a_time(part: Part, row: Value) -> Value:

@@ -17,6 +17,7 @@ from lms.ad import api as ad
 from lms.ad.beside import beside, converted
 from lms.ad.calls import unsized
 from lms.ad.differentiate import Differentiate
+from lms.ad.parted import written
 from lms.ad.plans import Plans
 from lms.core import primitives as p
 from lms.core.builder import Builder, building, current
@@ -124,7 +125,7 @@ def _parted(call: Call, wrt: Sequence[int], checkpoint: str | None) -> tuple[Pro
     both = _callee(program.main, program)
     first, second = (node.attrs["callee"] for node in both.body.nodes if node.op is _c.call)
     residuals = program.functions[first].body.results[len(call.types):]
-    if all(map(_is_plain, residuals)) and _apart_where_written(program, first, second, len(call.types)):
+    if all(map(_is_plain, residuals)) and written(program, first, second, len(call.types)) is not None:
         return program, first, second
     program = _differentiated(call, wrt, checkpoint, parted=False)
     return program, None, _callee(program.main, program).name
@@ -157,13 +158,6 @@ def _is_plain(v: Value) -> bool:
     """Whether Python can hold a value: a number, or an array of numbers without gaps."""
     t = v.type
     return isinstance(t, Scalar) or (isinstance(t, ArrayType) and isinstance(t.dtype, Scalar) and t.layout == "C")
-
-
-def _apart_where_written(program: Program, first: str, second: str, n: int) -> bool:
-    """Whether no array that the second half writes to has another name among the residuals: copies of two share nothing."""
-    effects, saved = Effects(program), program.functions[first].body.results[n:]
-    return not any(effects.roots(saved[k]) & effects.roots(v) for k in program.functions[second].mut if k < len(saved)
-                   for j, v in enumerate(saved) if j != k)
 
 
 def _owned(program: Program, first: str, made: Sequence[Value], n: int) -> list[Value]:

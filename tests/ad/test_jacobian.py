@@ -197,3 +197,82 @@ def test_arrays_without_axes() -> None:
 def test_an_argument_is_named_once(derivative: Any, argnums: Any) -> None:
     with pytest.raises(StagingTypeError, match="names the argument .* twice"):
         derivative(lambda x, y: x * y, argnums=argnums)(2.0, 3.0)
+
+
+# ------------------------------------------------------------------------------------------- many rows
+
+
+N16 = Array[f64, 16]
+
+
+def handles(x: Rep[N16]):
+    """Its backward half writes to memory that has two names, so it is not run again alone."""
+    a, b = x * 2.0, x * x
+    y = a if x[0] > 0.0 else b
+    y[0] = 5.0 * y[1]
+    return np.sum(y * a * b), y[0]
+
+
+@lms.stage
+def descends(x: Rep[N16], n: Rep[i64]) -> Rep[f64]:
+    if n == 0:
+        return np.sum(x)
+    return descends(np.sin(x), n - 1) * x[0]
+
+
+def records(x: Rep[N16]):
+    return descends(x, 3), descends(x * x, 2)
+
+
+def in_place(x: Rep[N16]):
+    a = x.copy()
+    for i in lms.range(1, 16):
+        a[i] = a[i] * a[i - 1] + np.sin(a[i])
+    return a[15], np.sum(a)
+
+
+def until(x: Rep[N16]):
+    total, y = 0.0, x * 1.0
+    while total < 20.0:
+        y = y * 1.1 + x
+        total += np.sum(y)
+    return total, y[2]
+
+
+@pytest.mark.parametrize("backend", ["llvm", "interpret"])
+@pytest.mark.parametrize("f", [handles, records, in_place, until])
+def test_rows_share_a_forward_half(f, backend: str) -> None:
+    x = np.linspace(0.2, 1.0, 16)
+    rows = lms.jacobian(lms.stage(f, backend=backend))(x)
+    for row, part in zip(rows, (lambda x: f(x)[0], lambda x: f(x)[1]), strict=True):
+        np.testing.assert_allclose(row, lms.grad(part)(x), rtol=1e-12)
+    second = lms.jacobian(lms.stage(lambda x: lms.jacobian(f)(x)[0], backend="interpret"))(x)
+    np.testing.assert_allclose(second, lms.hessian(lambda x: f(x)[0])(x), rtol=1e-10)
+
+
+def test_the_forward_half_of_a_reverse_sweep_runs_once() -> None:
+    calls = []
+
+    def outside(x):
+        calls.append(x)
+        return x
+
+    def f(x: Rep[N16]):
+        return x[0] * x[1] * lms.py_call(outside, f64, lms.stop_gradient(x[2])), x[3] * x[4]
+
+    np.testing.assert_array_equal(lms.jacobian(f)(np.arange(16.0))[0], [2.0, *[0.0] * 15])
+    assert calls == [2.0]
+
+
+def test_memory_after_a_jacobian_by_rows() -> None:
+    @lms.stage
+    def f(x: Rep[N16], out: Mut[Array[f64, 2]]):
+        out[0] = out[0] * x[0]
+        out[1] += x[1] * out[0]
+        return out[0] * x[2], out[1]
+
+    x, out = np.arange(1.0, 17.0), np.array([2.0, 3.0])
+    first, second = lms.jacobian(f)(x, out)
+    np.testing.assert_array_equal(out, [2.0, 7.0])
+    np.testing.assert_array_equal(first, [6.0, 0.0, 2.0, *[0.0] * 13])
+    np.testing.assert_array_equal(second, [4.0, 2.0, *[0.0] * 14])

@@ -4,12 +4,13 @@
     for   start stop step x...    block: body(i, x...) -> x...                   results: the last x..., or the first
     while x...                    blocks: cond(x...) -> bool, body(x...) -> x... results: the last x...
     call  x...                    attribute `callee`                             results: the callee's
-    vjp   x... dy...              attributes `callee`, `wrt`                     results: y..., then dx for each of `wrt`
+    vjp   x... dy...              attributes `callee`, `wrt`, `rows`             results: y..., then dx for each of `wrt`
     jvp   x... dx...              attributes `callee`, `wrt`, `lanes`            results: y..., then dy for each float y
 
 `step` is a non-zero constant. A `while`'s condition writes nothing, and the body does not see its values.
 `vjp` takes a cotangent for every float result of the callee, `jvp` a tangent for every one of `wrt`; both are expanded
-by differentiation before anything is lowered. With `lanes`, a tangent holds so many directions (`tangents`).
+by differentiation before anything is lowered. With `lanes`, a tangent holds so many directions (`tangents`); with `rows`, a
+cotangent is that many, along a further first axis (`rows`).
 `check` raises `error` with `message` (formatted with the operands) where its first operand is false.
 """
 
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StagingTypeError
-from ..types import ArrayType, Scalar, Type, bool_, is_differentiable
+from ..types import ArrayType, Scalar, Size, Type, bool_, is_differentiable
 from .table import Attrs, Effect, Primitive, row
 
 CONTROL = Effect(control=True)
@@ -34,7 +35,17 @@ def _given(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
 def _vjp(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
     results: tuple[Type, ...] = tuple(attrs["types"])
     n = len(types) - sum(map(is_differentiable, results))
-    return (*results, *(types[k] for k in attrs["wrt"] if k < n))
+    found = (types[k] for k in attrs["wrt"] if k < n)
+    return (*results, *(found if attrs.get("rows") is None else (rows(t, attrs["rows"]) for t in found)))
+
+
+def rows(t: Type, count: Size) -> ArrayType:
+    """The type of so many values side by side, along a new first axis."""
+    if isinstance(t, ArrayType):
+        return ArrayType(t.dtype, (count, *t.dims))
+    if not isinstance(t, Scalar):
+        raise StagingTypeError(f"the cotangents of {t} come one by one")
+    return ArrayType(t, (count,))
 
 
 def tangents(t: Type, lanes: int) -> tuple[Type, ...]:
