@@ -13,11 +13,18 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
+        import gc
         from importlib import import_module, util
 
         if util.find_spec(f"lms.{name}"):
             return import_module(f"lms.{name}")
-        public = import_module("lms.public")
+        collecting = gc.isenabled()
+        gc.disable()  # there is no garbage among what two hundred modules define
+        try:
+            public = import_module("lms.public")
+        finally:
+            if collecting:
+                gc.enable()
         globals().update({each: getattr(public, each) for each in (*public.__all__, "__all__")})
         if name not in globals():
             raise AttributeError(f"module 'lms' has no attribute {name!r}")

@@ -10,6 +10,7 @@ from lms.core.data import dataclass, field
 Names = frozenset[str]
 NONE: Names = frozenset()
 
+_LEAVES = frozenset((ast.Name, ast.Constant))
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -20,22 +21,25 @@ def exits_of(loop: ast.AST) -> tuple[str, ...]:
 
 def walk_here(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Every node that belongs to the same function: definitions inside are met and not entered."""
-    for node in nodes:
+    waiting = [*nodes][::-1]
+    while waiting:
+        node = waiting.pop()
         yield node
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from walk_here([*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)])
-        elif isinstance(node, ast.Lambda):
-            yield from walk_here([*node.args.defaults, *(d for d in node.args.kw_defaults if d)])
-        elif isinstance(node, ast.ClassDef):
-            yield from walk_here([*node.decorator_list, *node.bases, *(k.value for k in node.keywords)])
-        elif isinstance(node, _COMPREHENSIONS):
-            yield from walk_here([node.generators[0].iter])
-            for inner in ast.walk(node):  # `:=` binds outside
-                if isinstance(inner, ast.NamedExpr):
-                    yield inner
-                    yield inner.target
-        else:
-            yield from walk_here(ast.iter_child_nodes(node))
+        if node.__class__ not in _LEAVES:
+            waiting += _parts_here(node)[::-1]
+
+
+def _parts_here(node: ast.AST) -> list[ast.AST]:
+    """What directly below a node belongs to the same function."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
+    if isinstance(node, ast.Lambda):
+        return [*node.args.defaults, *(d for d in node.args.kw_defaults if d)]
+    if isinstance(node, ast.ClassDef):
+        return [*node.decorator_list, *node.bases, *(k.value for k in node.keywords)]
+    if isinstance(node, _COMPREHENSIONS):  # `:=` binds outside
+        return [node.generators[0].iter, *(inner for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr))]
+    return [*ast.iter_child_nodes(node)]
 
 
 def assigned(nodes: Iterable[ast.AST]) -> dict[str, ast.AST]:

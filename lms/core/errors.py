@@ -9,7 +9,6 @@ import linecache
 import os
 import sys
 from functools import lru_cache
-from itertools import islice
 from types import CodeType, FrameType
 
 from .data import dataclass
@@ -165,5 +164,11 @@ def _readable(file: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _span(code: CodeType, file: str, lasti: int, lineno: int) -> Span:  # equal code can stand in two files
-    line, end_line, column, end_column = next(islice(code.co_positions(), lasti // 2, None))
+    line, end_line, column, end_column = _positions(code)[lasti // 2]
     return Span(file, line or lineno, column or 0, end_line or 0, end_column or 0)
+
+
+@lru_cache(maxsize=64)
+def _positions(code: CodeType) -> tuple[tuple[int | None, int | None, int | None, int | None], ...]:
+    """What each instruction belongs to."""
+    return tuple(code.co_positions())
