@@ -138,6 +138,7 @@ class Module:
     callbacks: frozenset[str] = frozenset()  # names in CALLBACKS that the text uses and leaves to others to declare or define
     imports: dict[str, tuple[str, str]] = field(default_factory=dict)  # symbol -> (module, name in its __pyx_capi__)
     loops: bool = False  # whether a call may take long enough to release the GIL for
+    apart: bool = False  # whether `lms_inner` only calls what computes, and is long: it is compiled apart, as it is
     groups: tuple[Any, ...] | None = None  # of arrays that are counted together (`counting`); None where nothing is counted
 
     @property

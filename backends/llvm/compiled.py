@@ -13,6 +13,7 @@ from lms.core.ir import Function
 
 from . import cache, counting, extensions, flat, jit, support
 from .abi import Module
+from .apart import split
 from .callbacks import ADDRESSES, Sites
 from .emit import declaration
 from .entry import entry_text
@@ -38,9 +39,9 @@ class CompiledFunction(NativeCallable):
         self._parameters = Parameters(function)
         self._sites = sites = Sites(function.name, module.sites, module.results)
         exports = (*(EXPORTS if native else flat.EXPORTS), *([] if module.groups is None else [counting.SYMBOL]))
-        self._code = cache.code(self.text, exports, self._resolve, opt=opt, debug=debug)
+        self._code, self._computing = self._linked(exports)
         callbacks = sites.fail, sites.box, sites.done
-        self.keepalive: object = (self._code, sites, callbacks)
+        self.keepalive: object = (self._code, self._computing, sites, callbacks)
         self._inner: Callable[[Sequence[Any]], Any]
         if not native:
             self._inner = flat.caller(module, self._code, sites)
@@ -51,6 +52,15 @@ class CompiledFunction(NativeCallable):
         self._inner = lambda args: strict(*args)
         set_entries(strict, [self.entry], [self.keepalive], choosy=Choosy.NO)
         set_entries(self, [self.entry], [self.keepalive], choosy=Choosy.NO)
+
+    def _linked(self, exports: tuple[str, ...]) -> tuple[jit.Code, jit.Code | None]:
+        """The code with the entry, and what it calls where that is compiled apart."""
+        if not self.module.apart:
+            return cache.code(self.text, exports, self._resolve, opt=self.opt, debug=self.debug), None
+        text, names, calling = split(self.text, exports)
+        computing = cache.code(text, names, self._resolve, opt=self.opt)
+        known = computing.addresses
+        return cache.code(calling, exports, lambda name: known.get(name) or self._resolve(name), opt=0), computing
 
     @property
     def entry(self) -> int:

@@ -73,7 +73,7 @@ def counted(module: Module, arrays: dict[int, Node]) -> Module:
         text = text.replace(place, instead)
     words = ", ".join(f"i64 {k}" for k in table) or "i64 0"
     text += f"@lms_groups = internal constant [{max(len(table), 1)} x i64] [{words}], align 8\n"
-    return replace(module, text=text + _text(other, sum(g.residual for g in made)), groups=made)
+    return replace(module, text=text + _text(other, sum(g.residual for g in made)), groups=made, apart=False)
 
 
 def _text(other: int, residuals: int) -> str:

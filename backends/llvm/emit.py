@@ -13,8 +13,8 @@ from typing import Any
 from lms.core import primitives as p
 from lms.core.data import replace
 from lms.core.errors import VerifyError
-from lms.core.ir import Function, Program, Value, sum_types, walk
-from lms.core.types import ArrayType, SumType, Type
+from lms.core.ir import Function, Node, Program, Value, sum_types, walk
+from lms.core.types import ArrayType, SumType, Type, element
 
 from ..cycles import cycles
 from ..ownership import borrowing
@@ -83,7 +83,7 @@ def emit_module(program: Program, options: Options = _DEFAULT) -> Module:
     loops = bool(module.recursive) or any(n.op.name in _LONG for f in program.functions.values() for n in walk(f.body))
     callbacks = module.callbacks | ({"lms_poll", "lms_print", "lms_py_call", "lms_stack"} if module.recursive else set())
     made = Module(text, kind.params, kind.results, program.main.mut, tuple(module.sites), frozenset(callbacks),
-                  module.imports, loops)
+                  module.imports, loops, module.apart and not types and not options.debug)
     return counted(made, module.arrays) if options.count else made
 
 
@@ -187,13 +187,20 @@ def _main(module: ModuleWriter, scopes: Scopes) -> str:
         _give(w, v.type, slot, w.get(v))
     w.do("ret i32 0")
     w.exits()
-    return _text(w, _INNER + _whether_inlined(w))
+    straight = not w.loops and len(w.lines) > LONG
+    module.apart = straight and 8 * sum(_is_arithmetic(node) for node in walk(function.body)) < len(function.body.nodes)
+    return _text(w, _INNER + _whether_inlined(w, straight))
 
 
-def _whether_inlined(w: Writer) -> str:
+def _is_arithmetic(node: Node) -> bool:
+    """Whether a node computes a float."""
+    return node.op.elementwise and element(node.results[0].type).is_float
+
+
+def _whether_inlined(w: Writer, straight: bool) -> str:
     """Into the entry that Python calls, unless that is itself compiled as it is. So is a long function without loops, for it is
     run once, and the work is in what it calls."""
-    if not w.loops and len(w.lines) > LONG:
+    if straight:
         return " noinline optnone"
     return " noinline" if many_arrays(w.function.type.params) else " alwaysinline"
 

@@ -60,6 +60,7 @@ class ModuleWriter:
     borrowing: Borrowing = field(default_factory=dict)
     loops: bool = False
     arrays: dict[int, Node] = field(default_factory=dict)
+    apart: bool = False  # whether the entry function only calls what computes
 
     def site(self, site: Site) -> int:
         self.sites.append(site)
