@@ -25,7 +25,7 @@ else:
         finally:
             if collecting:
                 gc.enable()
-        globals().update({each: getattr(public, each) for each in (*public.__all__, "__all__")})
+        globals().update({each: x for each, x in vars(public).items() if each == "__all__" or not each.startswith("_")})
         if name not in globals():
             raise AttributeError(f"module 'lms' has no attribute {name!r}")
         return globals()[name]
