@@ -8,7 +8,6 @@ import functools
 import inspect
 import os
 import sys
-import sysconfig
 import textwrap
 from collections.abc import Callable
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
@@ -18,8 +17,13 @@ from lms.core.errors import is_ours
 
 from .rep import Rep
 
-_LIBRARIES = tuple({os.path.join(os.path.realpath(path), "") for name in ("stdlib", "platstdlib", "purelib", "platlib")
-                    if (path := sysconfig.get_path(name))})
+
+@functools.cache
+def _libraries() -> tuple[str, ...]:
+    import sysconfig
+
+    paths = map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib"))
+    return tuple({os.path.join(os.path.realpath(path), "") for path in paths if path})
 
 
 def reaches(x: Any, depth: int = 6, seen: set[int] | None = None) -> bool:
@@ -77,7 +81,7 @@ def is_library(f: FunctionType) -> bool:
 
 def in_library(file: str) -> bool:
     """Whether a file belongs to the standard library or an installed package."""
-    return file.startswith("<frozen") or os.path.realpath(file).startswith(_LIBRARIES)
+    return file.startswith("<frozen") or os.path.realpath(file).startswith(_libraries())
 
 
 def python_function(f: Any) -> FunctionType | None:
