@@ -44,7 +44,7 @@ class Pair:
 
 def _call_activity(s: Sweep, node: Node) -> Activity:
     active = frozenset(k for k, v in enumerate(node.operands) if v in s.activity)
-    return s.mode.activities.of(node.attrs["callee"], active)
+    return s.mode.activities.useful(node.attrs["callee"], active)
 
 
 def is_active_call(s: Sweep, node: Node) -> bool:

@@ -52,7 +52,7 @@ def carrier(mode: ReverseMode, key: Whole) -> str:
 def _function(mode: ReverseMode, key: Whole, both: bool) -> str:
     from .sweep import Sweep
 
-    activity, b = mode.activities.of(key.callee, key.params), mode.builder
+    activity, b = mode.activities.useful(key.callee, key.params), mode.builder
     body = activity.function.body
     n, shadows = len(body.params), [shadow_type(body.params[k].type) for k in key.handles]
     types = [*(v.type for v in body.params), *shadows]

@@ -28,9 +28,9 @@ def halves(mode: ReverseMode, callee: str, wrt: tuple[int, ...]) -> tuple[Functi
     """The functions (operands) -> results, residuals and (residuals, cotangents of results) -> cotangents of `wrt`."""
     from .reverse import found_in, seeded, unshared
 
-    a, b = mode.activities.of(callee, frozenset(wrt)), mode.builder
-    primal = a.function
+    primal, b = mode.program.functions[callee], mode.builder
     params, results = primal.body.params, primal.body.results
+    a = mode.activities.useful(callee, frozenset(wrt), frozenset(range(len(results))))
     seeds = [k for k, v in enumerate(results) if is_differentiable(v.type)]
     sweep = Sweep(mode, a, mode.memory(a))
     types, names = [results[k].type for k in seeds], [f"d{results[k].name}" for k in seeds]
@@ -156,7 +156,8 @@ def by_rows(mode: ReverseMode, callee: str, wrt: tuple[int, ...], rows: Size) ->
 def _whole(both: Parted, callee: str, operands: Sequence[Value], ds: Sequence[Value]) -> tuple[Value, ...]:
     """Both halves once more, where the second cannot be called again."""
     types = tuple(v.type for v in (*both.primal.body.results, *(both.primal.body.params[k] for k in both.wrt)))
-    return both.b.emit(_c.call, *operands, *ds, callee=both.mode.derivative(callee, both.wrt), types=types)[both.count:]
+    name = both.mode.derivative(callee, both.wrt, frozenset(range(both.count)))
+    return both.b.emit(_c.call, *operands, *ds, callee=name, types=types)[both.count:]
 
 
 def _room(b: Builder, like: Value, n: Value, rows: Size) -> Value:

@@ -17,16 +17,15 @@ from lms.core.builder import Builder
 from lms.core.ir import Block, Node, Value, free_values, substitute, walk
 from lms.core.types import ArrayType, Constructor, Dim, Scalar, Size, SumType, Type, element, symbol
 
+from .min_cut import INFINITE, Network
+from .worth import to_keep, to_make
+
 if TYPE_CHECKING:
     from .sweep import Sweep
 
 _s, _a = p.scalar, p.array
-
-# Arithmetic that costs less than a store and a load.
-CHEAP = frozenset({_s.add, _s.sub, _s.mul, _s.neg, _s.abs, _s.iabs, _s.sign, _s.minimum, _s.maximum, _s.select, _s.convert,
-                   _s.copysign, _s.and_, _s.or_, _s.xor, _s.not_, _s.lt, _s.le, _s.gt, _s.ge, _s.eq, _s.ne, _s.shl, _s.shr,
-                   _s.floordiv, _s.mod, _s.quot, _s.rem})
-HANDLES = frozenset({_a.view, _a.transpose, _a.reshape, p.record.project, p.record.tag})
+HANDLES = frozenset({_a.view, _a.transpose, _a.reshape, _a.dim, p.record.project, p.record.tag})
+LONGEST = 3  # what a chain of operations that is done again may cost, beside keeping its end
 
 
 @contextmanager
@@ -49,13 +48,12 @@ class Crossing:
         self.env = dict(given or {})
         self._uses: dict[Value, list[Node]] | None = None  # in the forward half; made when first asked for
         self._given_away: set[Value] = set()
-        self._made_again: set[Value] = set()  # arrays that are cheap to make of those that are saved
         self._sizes()
         drop_unused(backward)
-        order = {v: k for k, v in enumerate((*forward.params, *(r for n in forward.nodes for r in n.results)))}
-        needed = [v for v in free_values(backward) if v in order and v not in self.env]
-        self.needed = sorted(needed, key=order.__getitem__)
-        self.saved = sorted(self._choose(), key=order.__getitem__)
+        self._order = {v: k for k, v in enumerate((*forward.params, *(r for n in forward.nodes for r in n.results)))}
+        needed = [v for v in free_values(backward) if v in self._order and v not in self.env]
+        self.needed = sorted(needed, key=self._order.__getitem__)
+        self.saved = sorted(self._choose(), key=self._order.__getitem__)
 
     def _sizes(self) -> None:
         """A size of a forward array is found elsewhere, or is a number that crosses in the array's place."""
@@ -81,19 +79,19 @@ class Crossing:
     def _here(self, v: Value) -> bool:
         return v.block is not self.forward or v in self.env
 
-    def repeats(self, v: Value) -> bool:
-        """Whether the operation that made a forward value can be done again, given its operands."""
+    def _price(self, v: Value) -> int | None:
+        """What it costs to do the operation that made a forward value again, given its operands; None where it must not be."""
         node = v.node
         if node is None:
-            return False
-        if node.op is _a.load:
-            return v in self.sweep.repeatable
-        if node.op in CHEAP and isinstance(v.type, Scalar):
-            # what was decided from floats is never decided again
-            return v.type.is_float or not any(isinstance(x.type, Scalar) and x.type.is_float for x in node.operands)
+            return None
+        price = to_make(node)
+        if price is None or node.op in HANDLES or node.op is _a.const:
+            return price
         if node.op is _a.broadcast and not node.attrs["axes"]:
-            return self._stays_filled(v)
-        return node.op in (_a.const, *HANDLES) or v in self._made_again
+            return price if self._stays_filled(v) else None
+        if any(isinstance(x.type, ArrayType) for x in (v, *node.operands)) and v not in self.sweep.repeatable:
+            return None
+        return None if _decides(node) else price
 
     def _stays_filled(self, v: Value) -> bool:
         """Whether the forward half leaves an array as it was filled, and keeps no name of it: a shadow, mostly."""
@@ -113,37 +111,45 @@ class Crossing:
         return not effect.control and node.op is not p.record.construct and v not in changed
 
     def _choose(self) -> set[Value]:
-        saved = {v for v in self.needed if not self.repeats(v)}
+        """The cheapest set of values to save, of which the rest can be made again: a cut of the graph that made them.
+
+        A value has two nodes. The source reaches the first where the value must be had, and from there the second where it is
+        made again, which takes its operands: what lies between the two is saved.
+        """
+        prices = self._prices()
+        network = Network()
+        source, sink = network.node(), network.node()
+        had = {v: network.node() for v in prices}
+        made = {v: network.node() for v, price in prices.items() if price is not None}
         for v in self.needed:
-            if v not in saved:
-                leaves = self._leaves(v, saved)
-                saved |= {v} if leaves and isinstance(v.type, Scalar) else leaves
-        self._made_again = {v for v in saved if self._is_cheap_array(v, saved)}
-        return saved - self._made_again
+            network.arc(source, had[v], INFINITE)
+        for v, price in prices.items():
+            network.arc(had[v], made.get(v, sink), to_keep(v))
+            if price is not None and v.node is not None:
+                network.arc(made[v], sink, price)
+                for x in v.node.operands:
+                    if not self._here(x):
+                        network.arc(made[v], had[x], INFINITE)
+        _, reached = network.cut(source, sink)
+        return {v for v, node in had.items() if node in reached and made.get(v, sink) not in reached}
 
-    def _is_cheap_array(self, v: Value, saved: set[Value]) -> bool:
-        """Whether an array of floats is cheap arithmetic on what is saved anyway, or at hand."""
-        node = v.node
-        if node is None or node.op not in CHEAP or not isinstance(v.type, ArrayType) or not element(v.type).is_float:
-            return False
-        return all(x in saved or not self._leaves(x, saved) for x in node.operands) and any(x in saved for x in node.operands)
-
-    def _leaves(self, v: Value, saved: set[Value]) -> set[Value]:
-        """What must be saved so that `v` can be made again."""
-        leaves: set[Value] = set()
-        seen: set[Value] = set()
-        stack = [v]
+    def _prices(self) -> dict[Value, int | None]:
+        """The forward values that may have to be had, with the price of making them again. It is bounded along every chain."""
+        found: dict[Value, int | None] = {}
+        stack = list(self.needed)
         while stack:
-            w = stack.pop()
-            if w in seen or w in saved or self._here(w):
-                continue
-            seen.add(w)
-            if self.repeats(w):
-                assert w.node is not None
-                stack.extend(w.node.operands)
-            else:
-                leaves.add(w)
-        return leaves
+            v = stack.pop()
+            if v not in found and not self._here(v):
+                price = found[v] = self._price(v)
+                stack.extend(v.node.operands if v.node is not None and price is not None else ())
+        chain: dict[Value, int] = {}
+        for v in sorted(found, key=self._order.__getitem__):
+            price = found[v]
+            if price is not None and v.node is not None:
+                chain[v] = price + max((chain.get(x, 0) for x in v.node.operands), default=0)
+                if chain[v] > LONGEST * to_keep(v):
+                    chain[v], found[v] = 0, None
+        return found
 
     def close(self, loads: Callable[[], Sequence[Value]]) -> None:
         """Replace every crossing name. `loads` emits, in the backward block, what gives the saved values."""
@@ -163,7 +169,10 @@ class Crossing:
         operands = [self.again(x) for x in node.operands]
         b = self.sweep.builder
         with b.at(node.span):
-            self.env[v] = b.emit1(node.op, *operands, name=v.name, **node.attrs)
+            if node.op is _a.index:
+                self.env[v] = _position(b, operands[0], operands[1], **node.attrs)
+            else:
+                self.env[v] = b.emit1(node.op, *operands, name=v.name, **node.attrs)
         return self.env[v]
 
     # ------------------------------------------------------------------------- what does not vary in a loop
@@ -173,11 +182,29 @@ class Crossing:
         if v.block is not self.forward:
             return v
         node = v.node
-        if node is None or node.op not in (*CHEAP, _a.const) or not isinstance(v.type, Scalar) or not v.type.is_int:
+        exact = isinstance(v.type, Scalar) and v.type.is_int
+        if node is None or not exact or not (node.op.elementwise or node.op is _a.const):
             return None
         operands = [self.invariant(x) for x in node.operands]
         found = [x for x in operands if x is not None]
         return self.sweep.builder.emit1(node.op, *found, **node.attrs) if len(found) == len(operands) else None
+
+
+def _decides(node: Node) -> bool:
+    """Whether an operation makes integers or bools of floats. What was decided from floats is never decided again."""
+    return node.op.elementwise and not _is_real(node.result) and any(map(_is_real, node.operands))
+
+
+def _is_real(v: Value) -> bool:
+    t = element(v.type)
+    return t.is_float or t.is_complex
+
+
+def _position(b: Builder, i: Value, n: Value, wraps: bool = True) -> Value:
+    """An index that has been checked."""
+    if not wraps:
+        return i
+    return b.emit1(_s.select, b.emit1(_s.lt, i, b.const(0)), b.emit1(_s.add, i, n), i)
 
 
 def drop_unused(block: Block) -> None:

@@ -43,19 +43,28 @@ class ReverseMode:
     def expand(self, node: Node) -> None:
         """Turn a `vjp` node into a call of the derivative, in place."""
         callee, wrt, rows = node.attrs["callee"], tuple(node.attrs["wrt"]), node.attrs.get("rows")
-        key = callee, wrt, rows, node.attrs.get("parted")
+        wanted = self._wanted(node)
+        key = callee, wrt, rows, node.attrs.get("parted"), wanted
         if key not in self._names:
             self._names[key] = (parted.by_rows(self, callee, wrt, rows) if rows is not None else
-                                parted.in_two(self, callee, wrt) if "parted" in node.attrs else self.derivative(callee, wrt))
+                                parted.in_two(self, callee, wrt) if "parted" in node.attrs else
+                                self.derivative(callee, wrt, wanted))
         node.op, node.attrs = p.control.call, {"callee": self._names[key], "types": tuple(v.type for v in node.results)}
 
     def memory(self, activity: Activity, unsteady: Roots = frozenset(), paired: bool = False,
                lent: frozenset[int] = frozenset()) -> Memory:
         return Memory(activity.function, activity, self.effects, self.written, self.again | unsteady, paired, lent)
 
-    def derivative(self, callee: str, wrt: tuple[int, ...]) -> str:
-        """The function with the signature of a `vjp` node: both halves, one after the other."""
-        a = self.activities.of(callee, frozenset(wrt))
+    def _wanted(self, node: Node) -> frozenset[int]:
+        """The results that have a cotangent which is not known to be zero."""
+        body = self.program.functions[node.attrs["callee"]].body
+        floats = [k for k, v in enumerate(body.results) if is_differentiable(v.type)]
+        seeds = node.operands[len(body.params):]
+        return frozenset(k for k, dy in zip(floats, seeds, strict=True) if not _is_zero(dy))
+
+    def derivative(self, callee: str, wrt: tuple[int, ...], wanted: frozenset[int]) -> str:
+        """The function with the signature of a `vjp` node, where these results are wanted: one half after the other."""
+        a = self.activities.useful(callee, frozenset(wrt), wanted)
         primal, b = a.function, self.builder
         seeds = [k for k, v in enumerate(primal.body.results) if is_differentiable(v.type)]
         types = [*(v.type for v in primal.body.params), *(primal.body.results[k].type for k in seeds)]
@@ -77,6 +86,10 @@ class ReverseMode:
             f.body.results = (*sweep.values(primal.body.results), *dxs)
         sweep.drop_snapshots(f)
         return f.name
+
+
+def _is_zero(dy: Value) -> bool:
+    return dy.node is not None and dy.node.op is p.array.const and dy.node.attrs["value"] == 0.0
 
 
 def seeded(sweep: Sweep, bar: Cotangents, result: Value, dy: Value) -> None:

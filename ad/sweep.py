@@ -39,7 +39,7 @@ class Sweep(Replay):
         self.mode, self.activity, self.memory = mode, activity, memory
         self.shadows: dict[Value, Value] = {}
         self.shadow_values: set[Value] = set()  # the new values that are shadows
-        self.repeatable: set[Value] = set()  # results of loads that give the same in the backward half
+        self.repeatable: set[Value] = set()  # of what reads memory or makes arrays: what gives the same in the backward half
         self.snapshots: list[tuple[Value, frozenset[Node]]] = []  # copies, with the forward nodes that use them anyway
 
     # ------------------------------------------------------------------------------------------ halves
@@ -85,7 +85,7 @@ class Sweep(Replay):
     def plain(self, node: Node) -> None:
         """Emit a node that has no backward half."""
         super().node(node)
-        if node.op is p.array.load and (node.attrs.get("residual") or self.memory.steady(node.operands[0])):
+        if node.attrs.get("residual") or all(map(self.memory.steady, (*node.operands, *node.results))):
             self.repeatable.update(self.values(node.results))
 
     # ----------------------------------------------------------------------------------------- shadows
@@ -152,7 +152,7 @@ class Sweep(Replay):
         steps, primal = self._start(node, MEMORY[node.op], rest, Rep(self.shadows[a]), Rep(self.value(a)))
         if node.results:
             self.bind(node.results, (self._result(node.result, primal.value),))
-            if node.op is p.array.load and (node.attrs.get("residual") or self.memory.steady(a)):
+            if node.attrs.get("residual") or self.memory.steady(a):
                 self.repeatable.add(primal.value)
         bar = yield
         dz = bar.take(node.result) if node.results else None
@@ -186,6 +186,8 @@ class Sweep(Replay):
             assert primal.value.node is not None
             primal.value.node.attrs["fast"] = True
         mine = frozenset(self.builder.block.nodes[before:])
+        if not first and all(made.op.effect.pure and not made.blocks for made in mine):
+            self.repeatable.update(v for made in mine for v in made.results)
         self.snapshots[copies:] = [(copied, mine) for copied, _ in self.snapshots[copies:]]
         return steps, primal
 

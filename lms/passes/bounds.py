@@ -76,7 +76,7 @@ class _Ranges:
             self.block(body, *self.induction(node, body, 0), *held)
 
     def decided(self, node: Node, block: Block, nodes: list[Node]) -> bool:
-        """Whether a check is certain to pass, or a comparison to come out one way; then it is gone."""
+        """Whether a check is certain to pass, or a comparison (and what it selects) to come out one way; then it is gone."""
         if node.op is c.check:
             return self.certain(node.operands[0], True)
         if node.op is a.index and node.result.type == i64:
@@ -96,6 +96,9 @@ class _Ranges:
                     nodes.append(known)
                     self.env[node.result] = known.result
                     return True
+        elif node.op is s.select and (chosen := const_of(node.operands[0])) is not None:
+            self.env[node.result] = node.operands[1 if chosen else 2]
+            return True
         return False
 
     # ---------------------------------------------------------------------------------------- questions
