@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from lms.core import primitives as p
-from lms.core.data import dataclass
+from lms.core.data import dataclass, field
 from lms.core.effects import Effects
 from lms.core.errors import StagingError
 from lms.core.ir import Node, Program, walk
@@ -20,9 +20,13 @@ _DERIVATIVES = (p.control.vjp, p.control.jvp)
 
 @dataclass(frozen=True, slots=True)
 class Differentiate:
-    """Expand derivatives of functions that hold none themselves, until none is left; `simplify` the program each time."""
+    """Expand derivatives of functions that hold none themselves, until none is left; `simplify` the program each time.
+
+    What backward halves do again rather than have it saved is added to `again`.
+    """
 
     simplify: Callable[[Program], Program] | None = None
+    again: list[Node] = field(default_factory=list, repr=False)
     name: ClassVar[str] = "differentiate"
 
     def run(self, program: Program) -> Program:
@@ -41,6 +45,7 @@ class Differentiate:
             reverse, forward = ReverseMode(program), ForwardMode(program)
             for node in ready:
                 (reverse if node.op is p.control.vjp else forward).expand(node)
+            self.again.extend(reverse.again)
             declare_writes(program)
         for function in program.functions.values():
             for node in walk(function.body):

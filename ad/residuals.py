@@ -173,6 +173,7 @@ class Crossing:
                 self.env[v] = _position(b, operands[0], operands[1], **node.attrs)
             else:
                 self.env[v] = b.emit1(node.op, *operands, name=v.name, **node.attrs)
+        self.sweep.mode.again.append(node)
         return self.env[v]
 
     # ------------------------------------------------------------------------- what does not vary in a loop

@@ -33,7 +33,8 @@ class ReverseMode:
         self.program, self.builder = program, Builder(program)
         self.effects = Effects(program)
         self.activities = Activities(program, self.effects)
-        self.written, self.again = overwritten(program, self.effects)
+        self.written, self.overwritten = overwritten(program, self.effects)
+        self.again: list[Node] = []  # what backward halves do a second time
         self.pairs: dict[calls.PairKey, calls.Pair] = {}
         self.wholes: dict[Whole, str] = {}
         self.carriers: dict[Whole, str] = {}
@@ -53,7 +54,7 @@ class ReverseMode:
 
     def memory(self, activity: Activity, unsteady: Roots = frozenset(), paired: bool = False,
                lent: frozenset[int] = frozenset()) -> Memory:
-        return Memory(activity.function, activity, self.effects, self.written, self.again | unsteady, paired, lent)
+        return Memory(activity.function, activity, self.effects, self.written, self.overwritten | unsteady, paired, lent)
 
     def _wanted(self, node: Node) -> frozenset[int]:
         """The results that have a cotangent which is not known to be zero."""

@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from lms.ad.differentiate import Differentiate
 from lms.backends.llvm import CompiledFunction
 from lms.backends.llvm.counting import MADE, PEAK, Group
 from lms.core import primitives as p
 from lms.core.ir import Node, Value
 from lms.core.types import ArrayType, Scalar
+from lms.passes.base import room
+from lms.passes.clone import clone
 from lms.staging import trees
 
-from . import derivatives
+from . import derivatives, pipeline
 from .derivatives import as_staged
 from .specialization import Specialization
 
@@ -42,8 +45,18 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Again:
+    """The operations of one line of the user's program that the backward half does again, so that nothing is kept for them."""
+
+    file: str
+    line: int
+    source: str
+    operations: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Report:
-    """The memory of one call, in bytes that were live at once; prints as a table.
+    """The memory of one call, in bytes that were live at once; prints as a table, and below it what is done again instead.
 
     `residuals` are all arrays kept for the backward half; `records` the frames of calls, what branches keep, and scratch memory;
     `peak` is everything the call made, its results included.
@@ -54,6 +67,7 @@ class Report:
     residuals: int
     records: int
     peak: int
+    again: tuple[Again, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(self._rows())
@@ -70,6 +84,10 @@ class Report:
         widths = [max(len(row[k]) for row in cells) for k in range(4)]
         for row in cells:
             yield f"{row[0]:>{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:<{widths[2]}}  {row[3]:<{widths[3]}}  {row[4]}".rstrip()
+        if self.again:
+            yield "not kept but done again by the backward half:"
+        for x in self.again:
+            yield f"  {Path(x.file).name}:{x.line}: {', '.join(x.operations)}: {x.source}"
 
 
 def _bytes(n: int) -> str:
@@ -115,7 +133,22 @@ def _report(s: Specialization, compiled: CompiledFunction) -> Report:
     *counts, other, kept, everything = compiled.counts()
     found = [_line(group, count) for group, count in zip(compiled.module.groups or (), counts, strict=True) if count[MADE]]
     return Report(s.staged.main.name, tuple(sorted(found, key=lambda x: (-x.peak, x.file, x.line))), int(kept[PEAK]),
-                  int(other[PEAK]), int(everything[PEAK]))
+                  int(other[PEAK]), int(everything[PEAK]), tuple(_again(s)))
+
+
+def _again(s: Specialization) -> Iterator[Again]:
+    """What the backward halves do again, by line; names of sizes and parts of arrays are left out."""
+    if not s.differentiates:
+        return
+    differentiate = Differentiate(pipeline.simplify)
+    with room():
+        differentiate.run(clone(s.staged))
+    places: dict[tuple[str, int], dict[str, None]] = {}
+    for node in differentiate.again:
+        if node.span is not None and node.op is not _a.const and node.op is not _a.dim and node.op.effect.view is None:
+            places.setdefault((node.span.file, node.span.line), {})[node.op.name] = None
+    for (file, line), names in sorted(places.items()):
+        yield Again(file, line, linecache.getline(file, line).strip(), tuple(names))
 
 
 def _line(group: Group, count: np.ndarray) -> Line:

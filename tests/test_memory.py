@@ -105,3 +105,18 @@ def test_what_a_call_raises() -> None:
 
     with pytest.raises(IndexError):
         lms.memory(f, np.ones(3), 5)
+
+
+def test_what_is_done_again_is_said_by_line() -> None:
+    def f(x: Rep[Array[f64, "n"]]) -> Rep[f64]:
+        total = 0.0
+        for i in range(len(x)):
+            total += x[i] / (1.0 + x[i] * x[i])  # this line
+        return total
+
+    report = lms.memory(f, np.ones(100))
+    assert report.residuals == 0
+    (line,) = report.again
+    assert set(line.operations) == {"load", "mul", "add", "div"} and "# this line" in line.source
+    assert re.search(r"not kept but done again by the backward half:\n  test_memory\.py:\d+: load, mul, add, div: total", str(report))
+    assert lms.memory(lambda x: x * 2.0, np.ones(3)).again == ()
