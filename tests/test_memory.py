@@ -118,5 +118,6 @@ def test_what_is_done_again_is_said_by_line() -> None:
     assert report.residuals == 0
     (line,) = report.again
     assert set(line.operations) == {"load", "mul", "add", "div"} and "# this line" in line.source
-    assert re.search(r"not kept but done again by the backward half:\n  test_memory\.py:\d+: load, mul, add, div: total", str(report))
+    text = r"not kept but done again by the backward half:\n  test_memory\.py:\d+: load, mul, add, div: total"
+    assert re.search(text, str(report))
     assert lms.memory(lambda x: x * 2.0, np.ones(3)).again == ()
