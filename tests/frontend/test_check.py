@@ -96,4 +96,5 @@ def test_a_check_that_was_interrupted_leaves_nothing_behind(monkeypatch: pytest.
         with pytest.raises(KeyboardInterrupt):
             check_text(text)
     assert not check_text(text)[1]
-    assert all(made.body is not None for made in program._names()["filter"].instances.values())
+    made = program._names()["filter"].instances
+    assert made and all(instance.body is not None for instance in made.values())
