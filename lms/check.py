@@ -11,7 +11,9 @@ import numpy as np
 from lms.ad import api as ad
 from lms.ad.differentiate import derivatives as asked
 from lms.backends.llvm.native import suspended
+from lms.core.errors import StagingTypeError, here
 from lms.staging import functions, trees
+from lms.staging.joins import describe
 
 from . import derivatives
 from .api import inputs
@@ -29,12 +31,17 @@ def check_grads(f: Callable[..., Any], args: Sequence[Any], order: int = 2, mode
     same number (reverse). Of order 2 and more, the derivative in the direction is checked in its turn. `f` may be staged or
     not; arguments may be containers, and only their floats and complex numbers are moved. `tolerance` is relative to the
     largest number compared; where `f` is analytic, a complex step takes the place of differences, and 1e-8 that of `tolerance`.
-    The error names the arguments whose gradient is off, and the rule of yours that is, with the line of its call.
+    In single precision steps are 1e-2 and the tolerance is 1e-3, or what you ask for if that is more.
+    Raises `TypeError` where there is nothing to compare: no float among the arguments, or in the result. The error names the
+    arguments whose gradient is off, and the rule of yours that is, with the line of its call.
 
         lms.check_grads(lambda x: x**3, (2.0,))
 
     Source: Squire and Trapp, Using complex variables to estimate derivatives of real functions (SIAM Review 40, 1998).
     """
+    _refuse_nothing(f, args, order, modes)
+    if _is_single(args):
+        tolerance, eps = max(tolerance, 1e-3), max(eps, 1e-2)
     _Check(f, args, tuple(modes), tolerance, eps, np.random.default_rng(seed)).run()
     if order > 1:
         direction = _direction(np.random.default_rng(seed), args)
@@ -46,6 +53,26 @@ def check_grads(f: Callable[..., Any], args: Sequence[Any], order: int = 2, mode
         check_grads(_with_signature_of(f, slope, args), args, order - 1, modes, 10 * tolerance, eps, seed + 1)
 
 
+def _refuse_nothing(f: Callable[..., Any], args: Any, order: int, modes: Any) -> None:
+    """Raise `StagingTypeError` where nothing would be checked."""
+    ad.callable_or_error(f)
+    if not isinstance(args, tuple | list):
+        raise StagingTypeError(f"check_grads takes the arguments in a tuple, found {describe(args)}", here(),
+                               fix="for one argument: `lms.check_grads(f, (x,))`")
+    if not isinstance(order, int) or order < 1:
+        raise StagingTypeError(f"check_grads: order={order!r} is no order of a derivative", here(), fix="it is 1, 2, ...")
+    if isinstance(modes, str) or not modes or not set(modes) <= {"forward", "reverse"}:
+        raise StagingTypeError(f"check_grads: modes={modes!r} are no modes", here(), fix='("forward", "reverse"), or one of them')
+    if not _floats(tuple(args)):
+        raise StagingTypeError(f"the arguments of {_name(f)} hold no float, so there is no derivative to check", here(),
+                               fix="pass a float: `2.0` for `2`")
+
+
+def _is_single(args: Sequence[Any]) -> bool:
+    """Whether some argument is of single precision: then differences are too."""
+    return any(x.dtype in (np.float32, np.complex64) for x in _floats(tuple(args)))
+
+
 class _Check:
     """The derivatives of a function at one point."""
 
@@ -54,6 +81,9 @@ class _Check:
         self.f, self.args, self.modes, self.eps = f, tuple(args), modes, eps
         self.direction = _direction(random, args)
         self.found = trees.copied(f(*trees.copied(tuple(args))))
+        if not _floats(self.found):
+            raise StagingTypeError(f"{_name(f)} gives no float, so there is no derivative to check", here())
+        self.rounding = 1e-5 if _is_single([*self.args, self.found]) else 1e-12
         alone = isinstance(self.found, float)  # then what is shown is its gradient
         self.cotangent = 1.0 if alone else trees.map_leaves(lambda x: _normal(random, x), self.found)
         exact = self._by_complex_step()
@@ -64,11 +94,11 @@ class _Check:
         name = _name(self.f)
         if "forward" in self.modes:
             value, moved = derivatives.jvp(self.f, trees.copied(self.args), trees.copied(self.direction))
-            self._compare(f"{name}: the value in forward mode", _floats(value), _floats(self.found), 1e-12)
+            self._compare(f"{name}: the value in forward mode", _floats(value), _floats(self.found), self.rounding)
             self._compare(f"{name}: the derivative in forward mode", _beside(moved, self.found), self.expected, self.tolerance)
         if "reverse" in self.modes:
             value, pull = derivatives.vjp(self.f, *trees.copied(self.args))
-            self._compare(f"{name}: the value in reverse mode", _floats(value), _floats(self.found), 1e-12)
+            self._compare(f"{name}: the value in reverse mode", _floats(value), _floats(self.found), self.rounding)
             gradients = pull(self.cotangent)
             outward = _inner(_floats(self.cotangent), self.expected)
             inward = _inner(_beside(gradients, self.args), _floats(self.direction))
@@ -76,7 +106,7 @@ class _Check:
                           self.tolerance, gradients)
 
     def _compare(self, what: str, found: Sequence[Any], expected: Sequence[Any], tolerance: float, gradients: Any = None) -> None:
-        largest = max((float(np.max(np.abs(e), initial=0.0)) for e in expected), default=0.0)
+        largest = max((float(np.max(np.abs(e[np.isfinite(e)]), initial=0.0)) for e in map(np.asarray, expected)), default=0.0)
         for g, e in zip(found, expected, strict=True):
             if not np.all(np.isclose(g, e, rtol=0.0, atol=tolerance * max(1.0, largest), equal_nan=True)):
                 said = [f"{what} is {g}, and by differences {e}", *self._arguments(gradients), *self._rules()]
@@ -221,4 +251,5 @@ def _difference(f: Callable[..., Any], args: Sequence[Any], direction: Sequence[
         return _floats(trees.copied(f(*_moved(args, direction, by))))
 
     near, far = (zip(at(h), at(-h), strict=True) for h in (eps, 2 * eps))
-    return [(8 * (a - b) - (c - d)) / (12 * eps) for (a, b), (c, d) in zip(near, far, strict=True)]
+    with np.errstate(all="ignore"):  # of infinite values
+        return [(8 * (a - b) - (c - d)) / (12 * eps) for (a, b), (c, d) in zip(near, far, strict=True)]

@@ -219,4 +219,4 @@ def _stand_in(t: Type, sizes: Iterator[Value]) -> Value:
         return Value(t)
     found = [b.const(d) if isinstance(d, int) else next(sizes) for d in t.dims]
     dims = tuple(d if isinstance(d, int) else b.size_of(n) for d, n in zip(t.dims, found, strict=True))
-    return b.emit1(_a.empty, *found, dims=dims, dtype=t.dtype)
+    return b.emit1(_a.empty, *found, dims=dims, dtype=t.dtype, name="result")

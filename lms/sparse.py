@@ -9,11 +9,13 @@ import numpy as np
 
 from lms.ad import api as ad
 from lms.ad.jacobian import DEAR, LANES
+from lms.ad.rules.complex import is_complex
 from lms.core.data import dataclass
 from lms.core.errors import ShapeError, StagingTypeError, here
 from lms.staging import trees
 from lms.staging.arguments import Signature
 from lms.staging.creation import zeros
+from lms.staging.joins import describe
 from lms.staging.loops import fori_loop
 from lms.staging.shaping import reshape
 
@@ -172,6 +174,11 @@ class SparseDerivative:
             if not isinstance(leaves[k], float | np.floating | np.ndarray):
                 raise StagingTypeError(f"{bound.paths[k]} is a record, and the columns of a Jacobian are floats", here(),
                                        fix="take one direction at a time: `lms.jvp`, `lms.vjp`")
+        for what, t in [*((bound.paths[k], bound.leaves[k].type) for k in variables),
+                        *(("the result", v.type) for v in s.staged.main.body.results)]:
+            if is_complex(t):
+                raise StagingTypeError(f"a sparse Jacobian is of floats by floats, and {what} is {t}", here(),
+                                       fix="give its real and its imaginary part")
         results = dependence(s.simplified(), leaves, variables)
         return [each for result in results for each in result], sum(np.size(leaves[k]) for k in variables)
 
@@ -278,7 +285,11 @@ def block_jacobian(residual: Callable[..., Any]) -> Callable[[Sequence[np.ndarra
         columns = sum(a.size for a in given)
         if not lengths[0]:
             return csr_array((0, columns))
-        size = int(np.size(s(*(a[r[0]] for a, r in zip(given, rows, strict=True)))))
+        one = s(*(a[r[0]] for a, r in zip(given, rows, strict=True)))
+        if not isinstance(one, float | np.floating | np.ndarray) or np.iscomplexobj(one):
+            raise StagingTypeError(f"{s.signature.name} gives {describe(one)}, and residuals are a float or an array of floats",
+                                   here(), fix="give one array: `np.concatenate(...)`")
+        size = int(np.size(one))
         blocks = _blocks(s, size)(tuple(given), tuple(rows))
         first = np.cumsum([0, *(a.size for a in given)])
         of_block = np.concatenate([f + r[:, None] * w + np.arange(w) for f, r, w in zip(first, rows, widths, strict=False)], 1)

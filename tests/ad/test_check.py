@@ -154,3 +154,39 @@ def test_complex_arguments() -> None:
 def test_outside_the_domain() -> None:
     """Where the function is not a number, so are its derivatives: nothing to compare, and no complex numbers instead."""
     lms.check_grads(lms.stage(lambda x, y: np.sqrt(x) * y), (-1.0, 2.0), order=1)
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda: lms.check_grads(lambda n: n * n, (3,)), "the arguments of <lambda> hold no float"),
+    (lambda: lms.check_grads(lambda: 3.0, ()), "the arguments of <lambda> hold no float"),
+    (lambda: lms.check_grads(lambda x: 3, (2.0,)), "<lambda> gives no float"),
+    (lambda: lms.check_grads(lambda x: None, (2.0,)), "<lambda> gives no float"),
+    (lambda: lms.check_grads(3, (2.0,)), "a function is differentiated, found 3"),
+    (lambda: lms.check_grads(lambda x: x, 2.0), "takes the arguments in a tuple, found the float 2.0"),
+    (lambda: lms.check_grads(lambda x: x, (2.0,), order=0), "order=0 is no order of a derivative"),
+    (lambda: lms.check_grads(lambda x: x, (2.0,), modes=("sideways",)), r"modes=\('sideways',\) are no modes"),
+    (lambda: lms.check_grads(lambda x: x, (2.0,), modes="forward"), "modes='forward' are no modes"),
+])
+def test_nothing_to_check(call, message: str) -> None:
+    """What would pass because nothing is compared is an error."""
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_single_precision() -> None:
+    x = np.array([0.3, 0.5, 2.0], np.float32)
+    lms.check_grads(lambda x: np.sum(np.sin(x) * x), (x,))
+    wrong = lms.stage(lambda x: x * x)
+
+    @lms.derivative(wrong)
+    def _wrong(x):
+        dz = yield wrong(x)
+        return dz * x
+
+    with pytest.raises(AssertionError, match="the derivative in forward mode is|the gradient times the direction"):
+        lms.check_grads(lambda x: np.sum(wrong(x[0]) + x), (x,), modes=("reverse",))
+
+
+def test_infinite_values_are_told_without_warnings() -> None:
+    with pytest.raises(AssertionError, match="in forward mode is inf, and by differences nan"):
+        lms.check_grads(lambda x: x * x, (np.inf,))

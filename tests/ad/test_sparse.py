@@ -240,3 +240,30 @@ def test_blocks_of_one_float_and_of_none() -> None:
         chain((x, x[:2]), (None, None))
     with pytest.raises(ValueError, match="2 arrays are given, and the rows of 1"):
         chain((x, x), (None,))
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda: lms.sparse_jacobian(lambda x: x * x)(np.ones(3) + 0j), r"of floats by floats, and x is c128\[x0\]"),
+    (lambda: lms.sparse_jacobian(lambda x: x * 1j)(np.ones(3)), r"of floats by floats, and the result is c128\[x0\]"),
+    (lambda: lms.block_jacobian(lambda x: {"a": x})((np.ones((3, 2)),), (None,)), "<lambda> gives a value of type dict"),
+    (lambda: lms.block_jacobian(lambda x: x * 1j)((np.ones((3, 2)),), (None,)), "residuals are a float or an array of floats"),
+])
+def test_of_floats_only(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_rows_and_columns_that_are_dense_or_empty() -> None:
+    def arrow(x):
+        out = x * x[0]
+        out[0] = np.sum(x * x)
+        return out
+
+    x = np.arange(1.0, 9.0)
+    np.testing.assert_allclose(lms.sparse_jacobian(arrow)(x).toarray(), lms.jacobian(arrow)(x))
+    curved = lambda x: np.sum(x**3) + x[0] * np.sum(x**2)  # noqa: E731  # of one line
+    np.testing.assert_allclose(lms.sparse_hessian(curved)(x).toarray(), lms.hessian(curved)(x))
+    assert lms.sparse_jacobian(lambda x: np.zeros(5) + 0.0 * x[:5])(np.ones(8)).shape == (5, 8)
+    assert lms.sparse_jacobian(lambda x: np.zeros(0))(np.ones(8)).shape == (0, 8)
+    assert lms.sparse_jacobian(lambda x: np.concatenate([x, np.zeros(3)]))(np.zeros(0)).shape == (3, 0)
+    assert lms.sparse_hessian(lambda x: np.sum(x))(np.zeros(0)).shape == (0, 0)
