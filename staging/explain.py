@@ -12,7 +12,7 @@ from typing import Any
 
 from lms.core import primitives as p
 from lms.core.data import dataclass
-from lms.core.ir import Program, walk
+from lms.core.ir import Program, Value, walk
 
 from .arguments import Signature
 from .functions import trace
@@ -23,18 +23,19 @@ _SILENT = frozenset((p.array.const,))  # a constant is made for what uses it, an
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of source: how often it ran while staging, and the operations it left for later."""
+    """One line of source: how often it ran while staging, the operations it left for later, and what is worth knowing of them."""
 
     number: int
     text: str
     now: int
     later: Counter[str]
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         kind = "later" if self.later else "now" if self.now else ""
         left = ", ".join(name if k == 1 else f"{k} {name}" for name, k in self.later.items())
         times = f"{self.now} times" if self.now > 1 and not self.later and not self.text.endswith(":") else ""
-        notes = "; ".join(note for note in (left, times) if note)
+        notes = "; ".join(note for note in (left, times, *self.remarks) if note)
         return f"{self.number:>5} {kind:>5} | {self.text:<60}{'  # ' + notes if notes else ''}".rstrip()
 
 
@@ -63,15 +64,16 @@ def explain(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
 
         print(lms.explain(lambda x, n: x**n, 2.0, 5))
 
-    A line that is marked `later` is followed by the operations it became; one that is marked `now` left no trace.
+    A line that is marked `later` is followed by the operations it became; one that is marked `now` left no trace. Where a sum of
+    exponentials may overflow before its logarithm is taken, the line says so.
     """
     function = getattr(f, "body", f)
     signature = getattr(f, "signature", None) or Signature(function)
     ran: dict[str, Counter[int]] = defaultdict(Counter)
     with _watching(ran):
         program = trace(function, signature, signature.bind(args, kwargs)).program
-    later = _later(program)
-    return Explanation({file: tuple(_lines(file, ran[file], later[file])) for file in dict.fromkeys((*ran, *later))})
+    later, remarks = _later(program), _remarks(program)
+    return Explanation({file: tuple(_lines(file, ran[file], later[file], remarks)) for file in dict.fromkeys((*ran, *later))})
 
 
 @contextmanager
@@ -103,9 +105,32 @@ def _later(program: Program) -> dict[str, dict[int, Counter[str]]]:
     return found
 
 
-def _lines(file: str, ran: Counter[int], later: dict[int, Counter[str]]) -> Iterator[Line]:
+def _remarks(program: Program) -> dict[tuple[str, int], tuple[str, ...]]:
+    """What is worth knowing, by file and line."""
+    found = dict[tuple[str, int], tuple[str, ...]]()
+    for function in program.functions.values():
+        for node in walk(function.body):
+            if node.span is not None and node.op is p.scalar.log and _is_exposed(node.operands[0]):
+                found[node.span.file, node.span.line] = ("inf where an exponent is above 709: `lms.logsumexp` is not",)
+    return found
+
+
+def _is_exposed(total: Value) -> bool:
+    """Whether a value is a sum of exponentials of what has not been brought down by a subtraction before."""
+    summed = total.node
+    if summed is None or summed.op is not p.array.reduce_sum:
+        return False
+    powers = summed.operands[0].node
+    if powers is None or powers.op is not p.scalar.exp:
+        return False
+    exponent = powers.operands[0].node
+    return exponent is None or exponent.op not in (p.scalar.sub, p.scalar.neg)
+
+
+def _lines(file: str, ran: Counter[int], later: dict[int, Counter[str]],
+           remarks: dict[tuple[str, int], tuple[str, ...]]) -> Iterator[Line]:
     """The lines from the first to the last that took part."""
     numbers = [*ran, *later]
     for number in range(min(numbers), max(numbers) + 1):
         text = linecache.getline(file, number).rstrip("\n")
-        yield Line(number, text, ran[number], later.get(number, Counter()))
+        yield Line(number, text, ran[number], later.get(number, Counter()), remarks.get((file, number), ()))

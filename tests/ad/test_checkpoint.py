@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -390,6 +391,48 @@ def test_an_array_by_two_names_is_refused() -> None:
     with pytest.raises(lms.StagingError, match="may share") as found:
         lms.grad(f)(0.5, 1)
     assert "# here" in str(found.value)
+
+
+@dataclass(frozen=True)
+class Link:
+    head: float
+    tail: "Link | None"
+
+
+Chain = Link | None
+
+
+@lms.stage
+def added(chain: Rep[Chain]) -> Rep[f64]:
+    return 0.0 if chain is None else np.sin(chain.head) + added(chain.tail)
+
+
+@lms.stage
+def longer(x: Rep[f64], chain: Rep[Chain]) -> Rep[Chain]:
+    return Link(x, chain)
+
+
+@pytest.mark.parametrize("plan", PLANS[:2])
+def test_records_are_read_but_not_carried(plan: str) -> None:
+    def reads(x: Rep[f64], chain: Rep[Chain], n: Rep[i64]):
+        for _ in lms.range(n, checkpoint=plan):
+            x = np.sin(x) + added(chain)
+        return x
+
+    def carries(x: Rep[f64], chain: Rep[Chain], n: Rep[i64]):
+        for _ in lms.range(n, checkpoint=plan):  # carried
+            chain = longer(x * added(chain), chain)
+        return added(chain)
+
+    start = Link(1.0, None)
+    by_x, by_chain = lms.grad(reads, (0, 1))(0.5, start, 4)
+    step = 1e-6
+    differences = [(lms.stage(reads)(0.5 + step * (1 - k), Link(1.0 + step * k, None), 4)
+                    - lms.stage(reads)(0.5 - step * (1 - k), Link(1.0 - step * k, None), 4)) / (2 * step) for k in (0, 1)]
+    np.testing.assert_allclose([by_x, by_chain.head], differences, rtol=1e-6)
+    with pytest.raises(lms.StagingError, match="what is checkpointed here gives Link_or_NoneType, which holds floats") as found:
+        lms.grad(carries)(0.5, start, 4)
+    assert "# carried" in str(found.value)
 
 
 def test_snapshots_that_exceed_the_full_tape() -> None:

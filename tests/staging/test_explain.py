@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 import lms
 from lms import Array, Rep, f64
 from lms.staging.explain import explain
@@ -44,3 +46,15 @@ def test_plain_functions():
         return x * x if x > 0 else -x
 
     assert explain(g, 2.0).line("return x * x").later["if"] == 1
+
+
+def test_a_sum_of_exponentials_that_may_overflow() -> None:
+    def naive(x):
+        return np.log(np.sum(np.exp(x)))
+
+    def shifted(x):
+        top = np.max(x)
+        return top + np.log(np.sum(np.exp(x - top)))
+
+    assert "`lms.logsumexp` is not" in str(explain(naive, np.ones(3)).line("np.log"))
+    assert not explain(shifted, np.ones(3)).line("np.log").remarks
