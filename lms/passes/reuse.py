@@ -31,7 +31,6 @@ class _Hoisting:
         self.effects, self.taken = effects, taken  # `effects` are of before those arrays were taken for others
         self.kept = self.now(effects.escaping(function))
         self.params = frozenset(function.body.params)
-        self.env: dict[Value, Value] = {}
         self.given: set[Size] = {d for v in function.body.params if isinstance(v.type, ArrayType) for d in v.type.dims
                                  if isinstance(d, Dim)}
         self.block(function.body)
@@ -64,6 +63,7 @@ class _Hoisting:
         """Of arrays made in each iteration those that are left when what is dead has been taken for what is not born yet."""
         lives = _lives(body)
         left: list[Node] = []
+        env: dict[Value, Value] = {}
         free: dict[int, tuple[Node, int]] = {}  # by which was left: the buffer, and the last use of who has it
         for node in sorted(made, key=lambda node: lives[node.result].first):
             v, life = node.result, lives[node.result]
@@ -73,9 +73,10 @@ class _Hoisting:
                 found = len(left)
                 left.append(node)
             else:
-                self.env[v] = left[found].result
+                env[v] = left[found].result
             if not life.named:
                 free[found] = left[found], life.last
+        substitute(body, env)
         return left
 
     def fixed(self, node: Node, body: Block) -> bool:
@@ -213,6 +214,6 @@ class Reuse:
         effects = Effects(program)
         for function in program.functions.values():
             taken = _reused(function.body)
-            substitute(function.body, _Hoisting(function, effects, taken).env)
+            _Hoisting(function, effects, taken)
             _reused(function.body)  # around the loops that allocations have left
         return program
