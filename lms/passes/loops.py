@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple
 
 from lms.core import primitives as p
 from lms.core.data import dataclass
-from lms.core.effects import Effects, Roots
+from lms.core.effects import Effects, Root, Roots
 from lms.core.ir import Block, Function, Node, Program, Value, free_values, substitute, walk
 from lms.core.types import Scalar
 
@@ -80,9 +80,11 @@ class _Fusion:
         self.ranges: dict[Node, Hashable] = {}
         self.loops: dict[Node, _Loop] = {}
         self.free: dict[Node, frozenset[Value]] = {}
+        self.place = function.body
         self.block(function.body)
 
     def block(self, block: Block) -> None:
+        self.place = block
         out: list[Node] = []
         for node in block.nodes:
             if not (node.op is c.for_ and self.merged(node, out)):
@@ -188,14 +190,25 @@ class _Fusion:
         ours = [t for t in self.loop(first).touches if t.roots & common]
         theirs = [t for t in self.loop(second).touches if t.roots & common]
         for root in common:
-            mine, others = ([t for t in side if root in t.roots] for side in (ours, theirs))
-            handles = {t.handle for t in (*mine, *others)}
-            if len(handles) != 1 or None in handles:
-                return False
-            axes = range(len(mine[0].place))
-            if not any(all(t.place[k] is i for t in mine) and all(t.place[k] is j for t in others) for k in axes):
-                return False
+            for old in (False, True):
+                mine, others = ([t for t in side if root in t.roots and old in self.ages(t, root)] for side in (ours, theirs))
+                handles = {t.handle for t in (*mine, *others)}
+                if not mine or not others or not any(t.changes for t in (*mine, *others)):
+                    continue
+                if len(handles) != 1 or None in handles:
+                    return False
+                axes = range(len(mine[0].place))
+                if not any(all(t.place[k] is i for t in mine) and all(t.place[k] is j for t in others) for k in axes):
+                    return False
         return True
+
+    def ages(self, touch: Touch, root: Root) -> tuple[bool, ...]:
+        """Which arrays of one root a name may mean, where each iteration makes a new one: what the block was given is older
+        (True) than what is made in it (False)."""
+        made_here = isinstance(root, Value) and root.block is self.place and root.node is not None and root.node.op is a.empty
+        if made_here and touch.handle is root:
+            return (False,)
+        return (True,) if made_here and touch.handle in self.place.params else (False, True)
 
     # ------------------------------------------------------------------------------------------ joining
 

@@ -102,7 +102,41 @@ def test_rows_shrink_to_one() -> None:
     assert ops(new).count("for") == 3
 
 
+def test_what_an_iteration_is_given_is_not_what_it_makes() -> None:
+    """Each iteration makes the array that the next is given, which others read: the two are different memory."""
+    def body(b: Builder, x: Value, k: Value) -> Any:
+        def step(i: Value, u: Value, kept: Value) -> tuple[Value, Value]:
+            v = empty(b, x)
+            each(b, v, lambda j: b.emit1(s.sin, at(b, u, j)))
+            (t,) = loop(b, b.dim(x, 0), lambda j, t: b.emit1(s.add, t, at(b, u, j), fast=True), kept)
+            return v, t
+
+        b.dims(x)
+        start = empty(b, x)
+        each(b, start, lambda i: at(b, x, i))
+        return loop(b, k, step, start, number(b, 0.0))[1]
+
+    assert ops(apply([FuseLoops()], program([VEC, i64], body), np.arange(5.0), 3)).count("for") == 3
+
+
 # ----------------------------------------------------------------------------------- what is not fused
+
+
+def test_what_an_iteration_is_given_and_changes_is_read_in_step() -> None:
+    def body(b: Builder, x: Value, k: Value) -> Any:
+        def step(i: Value, u: Value) -> Value:
+            v = empty(b, x)
+            last = b.emit1(s.sub, b.dim(x, 0), b.const(1))
+            each(b, u, lambda j: b.emit1(s.sin, at(b, u, j)))
+            each(b, v, lambda j: at(b, u, b.emit1(s.sub, last, j)))
+            return v
+
+        b.dims(x)
+        start = empty(b, x)
+        each(b, start, lambda i: at(b, x, i))
+        return total(b, loop(b, k, step, start)[0])
+
+    assert ops(apply([FuseLoops()], program([VEC, i64], body), np.arange(5.0), 3)).count("for") == 5
 
 
 def shifted(k: int) -> Any:
@@ -380,6 +414,24 @@ def test_arrays_of_an_iteration_that_live_one_after_another_are_one(how: str, le
 
     prog = program([VEC, ArrayType(f64, (m,)), i64], body)
     assert ops(apply([Reuse()], prog, np.arange(3.0), np.arange(4.0), 2)).count("empty") == left
+
+
+def test_a_buffer_is_shared_within_and_around_an_inner_loop() -> None:
+    def body(b: Builder, x: Value, k: Value) -> Any:
+        b.dims(x)
+
+        def used(f: Any, last: Value) -> Value:
+            y = empty(b, x)
+            each(b, y, lambda j: b.emit1(f, at(b, x, j)))
+            return b.emit1(s.add, last, total(b, y))
+
+        def step(i: Value, last: Value) -> Value:
+            (inner,) = loop(b, k, lambda j, t: used(s.exp, used(s.cos, t)), used(s.sin, last))
+            return used(s.sqrt, inner)
+
+        return loop(b, k, step, number(b, 0.0))
+
+    assert ops(apply([Reuse()], program([VEC, i64], body), np.arange(3.0), 2)).count("empty") == 1
 
 
 def test_what_an_iteration_hands_on_by_another_name_stays_in_it() -> None:
