@@ -11,6 +11,7 @@ Names = frozenset[str]
 NONE: Names = frozenset()
 
 _LEAVES = frozenset((ast.Name, ast.Constant))
+_MAKERS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp, ast.Nonlocal, ast.Global)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -80,11 +81,13 @@ def read(nodes: Iterable[ast.AST]) -> Names:
     return frozenset(out)
 
 
-def captured(nodes: Iterable[ast.AST]) -> Names:
-    """The names that definitions and generators inside a stretch take from around them: those may be read at any time."""
+def captured(nodes: Iterable[ast.AST], but: Sequence[ast.AST] = ()) -> Names:
+    """The names that definitions and generators inside a stretch, all `but` some, take from around them."""
     out: Names = NONE
     for root in nodes:
         for node in ast.walk(root):
+            if node in but:
+                continue
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
                 out |= free(node)
             elif isinstance(node, ast.ClassDef):
@@ -92,6 +95,30 @@ def captured(nodes: Iterable[ast.AST]) -> Names:
             elif isinstance(node, ast.GeneratorExp):
                 out |= read([node]) - frozenset(assigned([g.target for g in node.generators]))
     return out
+
+
+def known_functions(body: Sequence[ast.stmt]) -> dict[str, list[ast.FunctionDef | ast.Lambda]]:
+    """The functions that are run by a call of their name alone: `def`s and named lambdas that nothing else holds.
+
+    What such a function captures is read where its name may be. A name that is read otherwise than in a call has escaped, and a
+    function that makes functions of its own, or assigns to variables around it, is not followed.
+    """
+    found: dict[str, list[ast.FunctionDef | ast.Lambda]] = {}
+    for node in walk_here(body):
+        if isinstance(node, ast.FunctionDef) and not node.decorator_list:
+            found.setdefault(node.name, []).append(node)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+            match node.targets:
+                case [ast.Name(name)]:
+                    found.setdefault(name, []).append(node.value)
+    everything = [n for s in body for n in ast.walk(s)]
+    called = {id(n.func) for n in everything if isinstance(n, ast.Call)}
+    held = {n.id for n in everything if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and id(n) not in called}
+    return {name: made for name, made in found.items() if name not in held and not any(map(_makes_or_assigns, made))}
+
+
+def _makes_or_assigns(function: ast.FunctionDef | ast.Lambda) -> bool:
+    return any(isinstance(n, _MAKERS) for n in ast.walk(function) if n is not function)
 
 
 def free(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Names:
@@ -108,6 +135,7 @@ class Liveness:
     """Which names may be read after each compound statement (`after`), and at the start of its `orelse` (`orelse`)."""
 
     always: Names
+    calls: dict[str, Names]  # by the name of a function, what a call of it may read
     after: dict[ast.stmt, Names] = field(default_factory=dict)
     orelse: dict[ast.stmt, Names] = field(default_factory=dict)
     head: dict[ast.stmt, Names] = field(default_factory=dict)
@@ -118,8 +146,26 @@ class Liveness:
             out = self.statement(statement, out)
         return out
 
+    @classmethod
+    def of(cls, body: Sequence[ast.stmt], always: Names) -> Liveness:
+        """The liveness of a function's body; `always` may be read at any time."""
+        followed = known_functions(body)
+        calls = {name: NONE.union(*map(free, made)) for name, made in followed.items()}
+        live = cls(always | captured(body, but=[f for made in followed.values() for f in made]), calls)
+        live.block(body, NONE)
+        return live
+
+    def _with_captures(self, live: Names) -> Names:
+        """`live`, and what calls of the functions among it read."""
+        while more := NONE.union(*(self.calls[name] for name in live & self.calls.keys())) - live:
+            live |= more
+        return live
+
     def statement(self, s: ast.stmt, out: Names) -> Names:
-        out |= self.always
+        """The names read from the start of `s` on, given those that are read after it."""
+        return self._with_captures(self._statement(s, self._with_captures(out | self.always)))
+
+    def _statement(self, s: ast.stmt, out: Names) -> Names:
         if isinstance(s, ast.If):
             self.after[s] = out
             self.orelse[s] = self.block(s.orelse, out)
@@ -146,7 +192,7 @@ class Liveness:
         self.after[s] = out
         head = read(test) | flags | self.block(s.orelse, out) | out
         while True:
-            more = head | (self.block(s.body, head) - target)
+            more = self._with_captures(head | (self.block(s.body, head) - target))
             if more == head:
                 break
             head = more

@@ -70,8 +70,7 @@ class Rewriter(Expressions):
         self.unsure = (self.unsure - frozenset(params) - (frozenset(mine) - self.nonlocals)) | (
             names.unsure(body, [*params, *self.globals, *self.nonlocals]))
         self.last = {a.arg: a for a in arguments(node.args)}
-        self.live = names.Liveness(names.captured(body) | frozenset(self.nonlocals))
-        self.live.block(body, names.NONE)
+        self.live = names.Liveness.of(body, frozenset(self.nonlocals))
         home = self._home(body, {*params, *mine} - self.nonlocals - self.globals)
         node.body = [*doc, *home, *self.block(body)]
 

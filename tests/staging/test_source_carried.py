@@ -73,6 +73,62 @@ def test_what_the_loop_does_not_change_is_not_carried():
     assert [v.name for v in loop.results] == ["x"]
 
 
+def test_functions_of_an_iteration_are_carried_where_a_call_reads_them():
+    def stops(s: Rep[f64], x: Rep[Array[f64, "n"]], k: Rep[i64]):
+        for v in x:
+            if v < 0.0:
+                break
+
+            def scaled(u):
+                return u * v
+
+            for _ in range(k, 0, -1):
+                s = scaled(s)
+                twice = lambda u: scaled(scaled(u))  # noqa: E731  # the form that is tested
+                s = twice(s)
+        return s
+
+    def late(s: Rep[f64], x: Rep[Array[f64, "n"]], k: Rep[i64]):
+        a, b = 1.0, 2.0
+        read = lambda: a * s  # noqa: E731
+        again = lambda: read() + b  # noqa: E731
+        for v in x:
+            a += v
+            if a > 3.0:
+                break
+            s = s + read()
+        if k > 1:
+            b, a = a, 0.5
+        return again()
+
+    def around(s: Rep[f64], x: Rep[Array[f64, "n"]], k: Rep[i64]):
+        def last():
+            return w + 1.0
+
+        w = s
+        total = 0.0
+        for v in x:
+            if v > 2.5:
+                continue
+            total += last()  # what the iteration before has left
+            w = v * k
+        return total + last()
+
+    def makes(s: Rep[f64], x: Rep[Array[f64, "n"]], k: Rep[i64]):
+        a = s
+
+        def make():
+            return lambda: a * 2.0
+
+        read = make()
+        for v in x:
+            a = a + v
+        return read()
+
+    for f in (stops, late, around, makes):
+        agrees(f, *[(0.5, np.array(x), k) for x in ([1.0, 2.0, 3.0], [2.0, -1.0], []) for k in (0, 1, 2)])
+
+
 def test_read_in_one_iteration_what_the_last_one_wrote():
     def f(x: Array[f64, "n"]):
         before, gaps = 0.0, 0.0
