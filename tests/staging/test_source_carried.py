@@ -80,7 +80,7 @@ def test_functions_of_an_iteration_are_carried_where_a_call_reads_them():
                 break
 
             def scaled(u):
-                return u * v
+                return u * v  # noqa: B023  # called in its iteration
 
             for _ in range(k, 0, -1):
                 s = scaled(s)
