@@ -90,8 +90,8 @@ def test_functions_of_an_iteration_are_carried_where_a_call_reads_them():
 
     def late(s: Rep[f64], x: Rep[Array[f64, "n"]], k: Rep[i64]):
         a, b = 1.0, 2.0
-        read = lambda: a * s  # noqa: E731
-        again = lambda: read() + b  # noqa: E731
+        read = lambda: a * s  # noqa: E731  # the form that is tested
+        again = lambda: read() + b  # noqa: E731  # the form that is tested
         for v in x:
             a += v
             if a > 3.0:
