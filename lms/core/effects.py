@@ -17,6 +17,7 @@ from .types import ArrayType, Scalar, SumType, Type
 Root = Value | str
 Roots = frozenset[Root]
 NONE: Roots = frozenset()
+PURE, CONST, LOAD, PROJECT, CONSTRUCT = p.PURE, p.array.const, p.array.load, p.array.project, p.array.construct
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,8 @@ class Effects:
         reads, writes, accumulates = set[Root](), set[Root](), set[Root]()
         raises = io = False
         for node in block.nodes:
-            if node.op.effect is p.PURE and (node.op.elementwise or node.op is p.array.const) and _scalars(node.results):
+            op = node.op
+            if op.effect is PURE and (op.elementwise or op is CONST) and _scalars(node.results):
                 self._access[node] = NO_ACCESS  # most nodes, many times
                 continue
             access = self._node(node)
@@ -181,29 +183,31 @@ class Effects:
         return access
 
     def _plain(self, node: Node) -> Access:
-        e = node.op.effect
-        if e is p.PURE and _scalars(node.results) and _scalars(node.operands):
-            return NO_ACCESS
+        op, known = node.op, self._roots
+        e = op.effect
         reads = writes = accumulates = NONE
         for k, v in enumerate(node.operands):
             if v.type.__class__ is not Scalar:
+                roots = known.get(v, NONE)
                 if k in e.writes:
-                    writes |= self.roots(v)
+                    writes |= roots
                 elif k in e.accumulates:
-                    accumulates |= self.roots(v)
+                    accumulates |= roots
                 elif k not in e.unread and k != e.view:
-                    reads |= self.roots(v)
+                    reads = reads | roots if reads else roots
         for v in node.results:
-            if isinstance(v.type, ArrayType):
-                if node.op is p.array.project:
+            if v.type.__class__ is ArrayType:
+                if op is PROJECT:
                     self._join(v, self._within(node.operands[0].type))
-                elif node.op is p.array.load or e.view is not None:
+                elif op is LOAD or e.view is not None:
                     self._join(v, self.roots(node.operands[e.view or 0]))
                 else:
                     self._join(v, frozenset([v]))
-        if node.op is p.array.construct:
+        if op is CONSTRUCT:
             self._hold(node.attrs["type"], node.operands)
             reads = NONE
+        if e is PURE and not reads:
+            return NO_ACCESS
         key = reads, writes, accumulates, e.raises, e.io
         access = self._accesses.get(key)  # few differ
         if access is None:
