@@ -9,12 +9,14 @@ from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import StagingTypeError, here
 from lms.core.lazy import special
-from lms.core.types import i64
+from lms.core.types import f64, i64
 
+from . import arrays
 from . import elementary as el
 from . import elementwise as e
+from .creation import asarray, zeros
 from .joins import describe, promote
-from .loops import fori_loop
+from .loops import fori_loop, while_loop
 from .rep import Rep
 from .table import stages
 
@@ -126,27 +128,71 @@ def factorial(n: Any, /) -> Any:
     return fori_loop(1, n + 1, lambda k, product: product * k, 1)
 
 
+MOST = 64  # parts without common digits that a sum of doubles can have: 2098 bits in pieces of 53 are 40
+
+
 @stages(math.fsum)
 def fsum(xs: Any, /) -> Any:
-    """The sum of a vector or a list as if with twice the digits: what an addition rounds off is added up as well.
+    """The sum of a vector or a list, rounded once. Raises `ValueError` for inf and -inf, `OverflowError` for what is no float.
 
-    Source: A. Neumaier, Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen (1974).
+    Source: J. R. Shewchuk, Adaptive precision floating-point arithmetic (1997); CPython's `math_fsum`.
     """
+    x = el.astype(asarray(xs), f64)
+    if not x.ndim:
+        raise StagingTypeError(f"fsum: expected several numbers, found {describe(xs)}", here())
+    still = el.stop_gradient(x)
+    finite = el.isfinite(still)
+    infinite = arrays.sum(el.where(el.isinf(still), still, 0.0))
+    e.check(el.logical_not(el.isnan(infinite)), "ValueError", "-inf + inf in fsum")
+    found = _rounded(*_parts_of(el.where(finite, still, 0.0)))
+    e.check(el.isfinite(found), "OverflowError", "intermediate overflow in fsum")
+    plain = arrays.sum(x)  # its derivatives are those of the sum
+    moved = el.where(el.isfinite(plain), el.subtract(plain, el.stop_gradient(plain)), 0.0)
+    return el.where(arrays.all(finite), el.add(found, moved), el.stop_gradient(arrays.sum(el.where(finite, 0.0, still))))
 
-    def add(state: tuple[Any, Any], v: Any) -> tuple[Any, Any]:
-        total, lost = state
-        new = total + v
-        more = el.greater_equal(el.abs(total), el.abs(v))
-        return new, lost + el.where(more, (total - new) + v, (v - new) + total)
 
-    zero = Rep(current().const(0.0, e.admit(promote(*xs) if isinstance(xs, list | tuple) else promote(xs), "f")))
-    state: Any = zero, zero
-    if isinstance(xs, list | tuple):
-        for x in xs:
-            state = add(state, zero + x)
-    else:
-        state = fori_loop(0, xs.shape[0], lambda k, state: add(state, zero + xs[k]), state)
-    return state[0] + state[1]
+def _parts_of(x: Rep) -> tuple[Rep, Rep]:
+    """The exact sum as numbers without common digits, the least first, and how many they are."""
+    parts = zeros(MOST)
+
+    def add(k: Rep, count: Rep) -> Any:
+        def combine(j: Rep, state: tuple[Rep, Rep]) -> tuple[Any, Any]:
+            v, kept = state
+            w = parts[j]
+            swapped = el.less(el.abs(v), el.abs(w))
+            large, small = el.where(swapped, w, v), el.where(swapped, v, w)
+            high = el.add(large, small)
+            low = el.where(el.isfinite(high), el.subtract(small, el.subtract(high, large)), 0.0)
+            parts[kept] = low
+            return high, el.add(kept, el.astype(el.not_equal(low, 0.0), i64))
+
+        last, kept = fori_loop(0, count, combine, (x[k], Rep(current().const(0))))
+        parts[kept] = last
+        return el.add(kept, 1)
+
+    return parts, fori_loop(0, x.shape[0], add, Rep(current().const(0)))
+
+
+def _rounded(parts: Rep, count: Rep) -> Any:
+    """The sum of such parts, rounded once: half to even, whatever comes below."""
+    n = el.maximum(el.subtract(count, 1), 0)
+
+    def exact(state: tuple[Rep, Rep, Rep]) -> Any:
+        _, low, n = state
+        return el.logical_and(el.greater(n, 0), el.equal(low, 0.0))
+
+    def add(state: tuple[Rep, Rep, Rep]) -> tuple[Any, ...]:
+        high, _, n = state
+        w = parts[el.subtract(n, 1)]
+        both = el.add(high, w)
+        return both, el.subtract(w, el.subtract(both, high)), el.subtract(n, 1)
+
+    high, low, n = while_loop(exact, add, (parts[n], Rep(current().const(0.0, f64)), n))
+    below = el.where(el.greater(n, 0), parts[el.maximum(el.subtract(n, 1), 0)], 0.0)
+    twice = el.multiply(low, 2.0)
+    away = el.add(high, twice)
+    halfway = el.logical_and(el.greater(el.multiply(el.sign(low), el.sign(below)), 0.0), el.equal(twice, el.subtract(away, high)))
+    return el.where(halfway, away, high)
 
 
 __all__ = ["erfinv", "factorial", "fsum", "gamma", "polygamma", "remainder"]

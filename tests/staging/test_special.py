@@ -98,6 +98,27 @@ def test_fsum() -> None:
     assert here(lambda x: math.fsum(x))(x) == math.fsum(x) != np.sum(x)
     assert lms.stage(lambda a, b: math.fsum([a, b, 1e16, -1e16]))(0.1, 0.2) == math.fsum([0.1, 0.2, 1e16, -1e16])
     np.testing.assert_array_equal(lms.grad(here(lambda x: math.fsum(x) ** 2))(np.ones(3)), [6.0, 6.0, 6.0])
+    assert here(lambda x: math.fsum(x))(np.zeros(0)) == 0.0
+    assert here(lambda x: math.fsum(x))(np.array([1.0, np.nan, np.inf])) != 0.0
+    assert here(lambda x: math.fsum(x))(np.array([1.0, np.inf])) == math.inf
+
+
+def test_fsum_is_rounded_once() -> None:
+    random, f = np.random.default_rng(0), lms.stage(lambda x: math.fsum(x))
+    for _ in range(300):
+        x = random.normal(size=20) * 10.0 ** random.integers(-300, 300, size=20)
+        x = random.permutation(np.concatenate([x, -x[:8], 2.0 ** random.integers(-60, 60, size=5)]))
+        assert f(x) == math.fsum(x)
+    for x in ([1e16, 1.0, 1e-16], [1e16, 1.0, -1e-16], [1e308, -1e308, 5e-324], [2.0**53, 1.0, 2.0**-60], [-0.0]):
+        assert f(np.array(x)) == math.fsum(x)
+
+
+@pytest.mark.parametrize(("x", "error"), [([math.inf, -math.inf], ValueError), ([1e308, 1e308, -1e308], OverflowError)])
+def test_fsum_beyond_floats(x, error) -> None:
+    with pytest.raises(error, match="fsum"):
+        math.fsum(x)
+    with pytest.raises(error, match="fsum"):
+        lms.stage(lambda x: math.fsum(x))(np.array(x))
 
 
 def test_single_precision() -> None:
