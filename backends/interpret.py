@@ -95,7 +95,7 @@ def execute(program: Program, values: Sequence[Any], meaning: Meaning, limit: in
             raise
         if len(stack) >= limit:
             callee = program.functions[request.callee]
-            raise located(RecursionError(f"{callee.name}: maximum recursion depth exceeded"), callee.span)
+            raise located(RecursionError(f"{program.known_as(callee)}: maximum recursion depth exceeded"), callee.span)
         body = program.functions[request.callee].body
         stack.append(_block(body, body.params, request.args, {}, meaning))
         answer = None

@@ -31,7 +31,8 @@ def guard(w: Writer) -> None:
     ok, deep = w.new_label("ok"), w.new_label("deep")
     w.branch(w.op(f"and i1 {shallow}, {inside}"), ok, deep, COLD)
     w.start(deep)
-    site = Site(w.function.span, "RecursionError", f"{w.function.name}: maximum recursion depth exceeded")
+    name = w.module.program.known_as(w.function)
+    site = Site(w.function.span, "RecursionError", f"{name}: maximum recursion depth exceeded")
     w.fail(Status.RECURSION, str(w.module.site(site)))
     w.start(ok)
 

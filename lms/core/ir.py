@@ -91,6 +91,11 @@ class Program:
     def main(self) -> Function:
         return self.functions[self.entry]
 
+    def known_as(self, function: Function) -> str:
+        """The name by which the user knows a function: those that are staged more than once, or derived, keep its place."""
+        alike = [f.name for f in self.functions.values() if f.span is not None and f.span == function.span]
+        return min(alike, key=len, default=function.name)
+
     def fresh_name(self, hint: str) -> str:
         """`hint`, or `hint_2`, `hint_3`, ... where it is taken."""
         name, k = hint, 1
