@@ -18,6 +18,7 @@ from lms.core.ir import Node, Value
 from lms.core.types import ArrayType, Scalar, SumType
 
 from .cotangents import Cotangents, Halves, zero
+from .reversal import NOTHING, chosen
 from .revolve import Backward
 from .shadows import shadow_type, zeros
 
@@ -60,7 +61,8 @@ def _function(mode: ReverseMode, key: Whole, both: bool) -> str:
     if both:
         types += [body.results[k].type for k in key.results]
         names += [f"d{body.results[k].name}" for k in key.results]
-    s = Sweep(mode, activity, mode.memory(activity, lent=frozenset(key.handles)))
+    memory = mode.memory(activity, lent=frozenset(key.handles))
+    s = Sweep(mode, activity, memory, chosen(memory) if both else NOTHING)
     hint = f"{key.callee}_{'again' if both else 'carried'}"
     with building(b), b.at(activity.function.span), b.function(hint, types, names, mut=activity.function.mut) as f:
         (mode.wholes if both else mode.carriers)[key] = f.name

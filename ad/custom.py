@@ -72,6 +72,7 @@ class _Opened:
         self.builder = current()
         self.repeatable: set[Value] = set()
         self.shadow_values: set[Value] = set()
+        self.late: set[Value] = set()
 
 
 def _stage(made: Call, signature: Signature, rule: Rule, known: dict[Any, tuple[str, str]], key: Any) -> None:

@@ -18,6 +18,7 @@ from lms.core.ir import Block, Node, Value, free_values, substitute, walk
 from lms.core.types import ArrayType, Constructor, Dim, Scalar, Size, SumType, Type, element, symbol
 
 from .min_cut import INFINITE, Network
+from .undo import settle
 from .worth import to_keep, to_make
 
 if TYPE_CHECKING:
@@ -154,11 +155,14 @@ class Crossing:
     def close(self, loads: Callable[[], Sequence[Value]]) -> None:
         """Replace every crossing name. `loads` emits, in the backward block, what gives the saved values."""
         b = self.sweep.builder
+        before = len(self.backward.nodes)
         with b.on("backward"), prologue(b, self.backward):
             self.env.update(zip(self.saved, loads(), strict=True))
             for v in self.needed:
                 self.again(v)
+        front = len(self.backward.nodes) - before
         substitute(self.backward, self.env)
+        settle(self.backward, front, {w for v, w in self.env.items() if v in self.sweep.late})
 
     def again(self, v: Value) -> Value:
         """A forward value, made again where the builder stands."""

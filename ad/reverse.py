@@ -21,6 +21,7 @@ from .activity import Activities, Activity
 from .checkpoint import Whole
 from .cotangents import Cotangents, zero
 from .memory import Memory, overwritten
+from .reversal import chosen
 from .revolve import Plan
 from .shadows import gradient, seed
 from .sweep import Sweep
@@ -70,13 +71,16 @@ class ReverseMode:
         seeds = [k for k, v in enumerate(primal.body.results) if is_differentiable(v.type)]
         types = [*(v.type for v in primal.body.params), *(primal.body.results[k].type for k in seeds)]
         names = [*(v.name for v in primal.body.params), *(f"d{primal.body.results[k].name}" for k in seeds)]
-        sweep = Sweep(self, a, self.memory(a))
+        memory = self.memory(a)
+        sweep = Sweep(self, a, memory, chosen(memory))
         with building(b), b.at(primal.span), b.function(f"{callee}_vjp", types, names, mut=primal.mut) as f:
             n = len(primal.body.params)
             with b.on("forward"):
                 sweep.bind(primal.body.params, f.body.params[:n])
                 sweep.give_shadows(primal.body.params)
                 frames = sweep.forward(primal.body)
+                results = [b.emit1(p.array.copy, v) if k in sweep.reversal.turned else v
+                           for k, v in enumerate(sweep.values(primal.body.results))]
             with b.on("backward"):
                 bar = Cotangents(sweep)
                 for k, dy in zip(seeds, f.body.params[n:], strict=True):
@@ -84,7 +88,7 @@ class ReverseMode:
                 sweep.backward(frames, bar)
                 dxs = [found_in(sweep, bar, primal.body.params[k]) for k in wrt]
                 dxs = unshared(b, dxs)
-            f.body.results = (*sweep.values(primal.body.results), *dxs)
+            f.body.results = (*results, *dxs)
         sweep.drop_snapshots(f)
         return f.name
 

@@ -19,9 +19,11 @@ from .activity import INERT, Activity
 from .continuations import Rule, Steps, resume, start
 from .cotangents import Cotangents, Frame, Halves
 from .memory import PARTS, Memory, is_whole
+from .reversal import NOTHING, Reversal
 from .rules import MEMORY, RULES, no_derivative
 from .rules.complex import rule_of
 from .shadows import fresh
+from .undo import undoing
 
 if TYPE_CHECKING:
     from .reverse import ReverseMode
@@ -34,12 +36,13 @@ CONTROL: dict[p.Primitive, Callable[[Sweep, Node], Halves]] = {
 class Sweep(Replay):
     """Both halves of one function's derivative. `env` maps its values to those of the forward half, `shadows` to shadows."""
 
-    def __init__(self, mode: ReverseMode, activity: Activity, memory: Memory) -> None:
+    def __init__(self, mode: ReverseMode, activity: Activity, memory: Memory, reversal: Reversal = NOTHING) -> None:
         super().__init__(mode.builder)
-        self.mode, self.activity, self.memory = mode, activity, memory
+        self.mode, self.activity, self.memory, self.reversal = mode, activity, memory, reversal
         self.shadows: dict[Value, Value] = {}
-        self.shadow_values: set[Value] = set()  # the new values that are shadows
+        self.shadow_values: set[Value] = set()  # the new values that are kept by handle: shadows, and memory that is reversed
         self.repeatable: set[Value] = set()  # of what reads memory or makes arrays: what gives the same in the backward half
+        self.late: set[Value] = set()  # of these: what does so where memory is as it was, and not before
         self.snapshots: list[tuple[Value, frozenset[Node]]] = []  # copies, with the forward nodes that use them anyway
 
     # ------------------------------------------------------------------------------------------ halves
@@ -70,6 +73,10 @@ class Sweep(Replay):
 
     def is_active(self, node: Node) -> bool:
         """Whether a node has a backward half."""
+        return node in self.reversal.undone or self._carries(node)
+
+    def _carries(self, node: Node) -> bool:
+        """Whether a node has to do with derivatives."""
         op = node.op
         if node.blocks:
             return any(v in self.activity for v in node.results) or any(
@@ -85,8 +92,19 @@ class Sweep(Replay):
     def plain(self, node: Node) -> None:
         """Emit a node that has no backward half."""
         super().node(node)
-        if node.attrs.get("residual") or all(map(self.memory.steady, (*node.operands, *node.results))):
+        if node in self.reversal.again:
+            self._again(node)
+        elif node.attrs.get("residual") or all(map(self.memory.steady, (*node.operands, *node.results))):
             self.repeatable.update(self.values(node.results))
+
+    def _again(self, node: Node) -> None:
+        """What a node gives is found again at its mirror."""
+        self.repeatable.update(self.values(node.results))
+        self.late.update(self.values(node.results))
+
+    def bind(self, old: Sequence[Value], new: Sequence[Value]) -> None:
+        super().bind(old, new)
+        self.shadow_values.update(n for o, n in zip(old, new, strict=True) if o in self.reversal.handles)
 
     # ----------------------------------------------------------------------------------------- shadows
 
@@ -114,6 +132,11 @@ class Sweep(Replay):
 
     def halves(self, node: Node) -> Halves:
         """The two halves of an active node."""
+        if node in self.reversal.undone:
+            return undoing(self, node, self._halves(node) if self._carries(node) else None)
+        return self._halves(node)
+
+    def _halves(self, node: Node) -> Halves:
         op = node.op
         if op.effect.control:
             return CONTROL[op](self, node)
@@ -152,7 +175,9 @@ class Sweep(Replay):
         steps, primal = self._start(node, MEMORY[node.op], rest, Rep(self.shadows[a]), Rep(self.value(a)))
         if node.results:
             self.bind(node.results, (self._result(node.result, primal.value),))
-            if node.attrs.get("residual") or self.memory.steady(a):
+            if node in self.reversal.again:
+                self._again(node)
+            elif node.attrs.get("residual") or self.memory.steady(a):
                 self.repeatable.add(primal.value)
         bar = yield
         dz = bar.take(node.result) if node.results else None
@@ -175,7 +200,7 @@ class Sweep(Replay):
     def _start(self, node: Node, rule: Rule, operands: Sequence[Value], *first: Rep) -> tuple[Steps, Any]:
         """Run a rule's forward half on operands whose contents stay; give the primal, a tuple where it has several results."""
         copies = len(self.snapshots)
-        steady = [Rep(self.steady_copy(v)) for v in operands]
+        steady = [Rep(self.value(v) if (node, v) in self.reversal.in_place else self.steady_copy(v)) for v in operands]
         before = len(self.builder.block.nodes)
         attrs = self.attrs(node.attrs)
         fast = attrs.pop("fast", False)
@@ -186,7 +211,9 @@ class Sweep(Replay):
             assert primal.value.node is not None
             primal.value.node.attrs["fast"] = True
         mine = frozenset(self.builder.block.nodes[before:])
-        if not first and all(made.op.effect.pure and not made.blocks for made in mine):
+        if any((node, v) in self.reversal.in_place for v in operands):
+            self.shadow_values.update(v for made in mine if made.op.effect.view is not None for v in made.results)
+        elif not first and all(made.op.effect.pure and not made.blocks for made in mine):
             self.repeatable.update(v for made in mine for v in made.results)
         self.snapshots[copies:] = [(copied, mine) for copied, _ in self.snapshots[copies:]]
         return steps, primal

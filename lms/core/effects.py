@@ -124,6 +124,10 @@ class Effects:
                         stack.append(inner)
         return reduce(frozenset.union, map(self._within, seen.values()), NONE)
 
+    def held(self) -> Roots:
+        """The roots of arrays that were put into records."""
+        return reduce(frozenset.union, self._held.values(), NONE)
+
     def may_alias(self, a: Value, b: Value) -> bool:
         return bool(self.roots(a) & self.roots(b))
 
@@ -136,7 +140,7 @@ class Effects:
         out: Roots = NONE
         for v in (*function.body.params, *function.body.results):
             out |= self.roots(v)
-        return reduce(frozenset.union, self._held.values(), out)
+        return out | self.held()
 
     # -------------------------------------------------------------------------------------- analysis
 
