@@ -92,6 +92,8 @@ class Crossing:
             return price if self._stays_filled(v) else None
         if any(isinstance(x.type, ArrayType) for x in (v, *node.operands)) and v not in self.sweep.repeatable:
             return None
+        if node.op is _a.index and isinstance(v.type, ArrayType):
+            return None  # `_position` is that of one number
         return None if _decides(node) else price
 
     def _stays_filled(self, v: Value) -> bool:

@@ -182,3 +182,17 @@ def test_residuals_that_hold_the_same_are_one() -> None:
               if store.op is p.array.store and store.operands[0] in {node.result for node in rows}}
     assert len(values) == len(rows)
     lms.check_grads(twice, (X, 3), order=2)
+
+
+def test_positions_that_were_checked_all_at_once() -> None:
+    """An array of indices is given, so it might be checked again: what was checked is kept."""
+    @lms.stage
+    def placed(x: Rep[Array[f64, "n"]], q: Rep[Array[i64, "n"]], s: Rep[i64]) -> Rep[f64]:
+        v = x.copy()
+        for _ in range(s):
+            v[q] = np.sin(v) * x
+        return np.sum(v)
+
+    lms.check_grads(placed, (X, np.arange(6)[::-1].copy(), 3), order=2)
+    again = lms.grad(placed, checkpoint="revolve(2)")(X, np.arange(6)[::-1].copy(), 3)
+    np.testing.assert_allclose(again, lms.grad(placed)(X, np.arange(6)[::-1].copy(), 3), rtol=1e-12)
