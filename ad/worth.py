@@ -38,6 +38,7 @@ PRICES: dict[Primitive, int] = {
     _a.broadcast: 1,
     _a.iota: 1,
     _a.copy: 4,
+    _a.concatenate: 4,
 }
 # Whatever the sizes are.
 FREE: dict[Primitive, int] = {_a.const: 0, _a.dim: 1, _a.view: 1, _a.transpose: 1, _a.reshape: 1, p.record.project: 1,

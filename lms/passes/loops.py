@@ -4,12 +4,13 @@ Two loops may be fused when memory that one of them changes and the other touche
 counter, on the same axis of the same handle: what iteration `i` of the second needs, iteration `i` of the first has done.
 What stands between them and the second needs moves before the first, if it may; the rest stays behind.
 
-Fused are loops that share memory; a loop that vectorises is not mixed with one that does not.
+Fused are loops that share memory; a loop that vectorises is not mixed with one that does not, nor one that works on memory in
+step with one that works on an older array of the same root: what is in the way of vectorising is then looked at while running.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import ClassVar, NamedTuple
 
 from lms.core import primitives as p
@@ -189,18 +190,14 @@ class _Fusion:
             return True
         ours = [t for t in self.loop(first).touches if t.roots & common]
         theirs = [t for t in self.loop(second).touches if t.roots & common]
-        for root in common:
-            for old in (False, True):
-                mine, others = ([t for t in side if root in t.roots and old in self.ages(t, root)] for side in (ours, theirs))
-                handles = {t.handle for t in (*mine, *others)}
-                if not mine or not others or not any(t.changes for t in (*mine, *others)):
-                    continue
-                if len(handles) != 1 or None in handles:
-                    return False
-                axes = range(len(mine[0].place))
-                if not any(all(t.place[k] is i for t in mine) and all(t.place[k] is j for t in others) for k in axes):
-                    return False
-        return True
+        pairs = [[[t for t in side if root in t.roots] for side in (ours, theirs)] for root in common]
+        return all(self.apart(root, *pair) for root, pair in zip(common, pairs, strict=True)) or all(
+            _alike(i, mine, j, others) for mine, others in pairs)
+
+    def apart(self, root: Root, mine: Sequence[Touch], others: Sequence[Touch]) -> bool:
+        """Whether of arrays that share a root, one for each iteration, one loop changes none that the other touches."""
+        kinds = [{(age, t.changes) for t in side for age in self.ages(t, root)} for side in (mine, others)]
+        return not any(age == other and (changes or changed) for age, changes in kinds[0] for other, changed in kinds[1])
 
     def ages(self, touch: Touch, root: Root) -> tuple[bool, ...]:
         """Which arrays of one root a name may mean, where each iteration makes a new one: what the block was given is older
@@ -234,6 +231,15 @@ class _Fusion:
         self.loops[first] = _Loop([*one.touches, *moved], one.size + two.size, one.plain, one.innermost)
         self.free[first] = self.uses(first) | self.uses(second)
         self.reach[first] = self.of(first).with_(self.of(second))
+
+
+def _alike(i: Value, mine: Sequence[Touch], j: Value, others: Sequence[Touch]) -> bool:
+    """Whether all accesses are by one handle, and at the counters on one axis."""
+    handles = {t.handle for t in (*mine, *others)}
+    if len(handles) != 1 or None in handles:
+        return False
+    axes = range(len(mine[0].place))
+    return any(all(t.place[k] is i for t in mine) and all(t.place[k] is j for t in others) for k in axes)
 
 
 def _reduces(node: Node) -> bool:

@@ -111,3 +111,25 @@ def test_a_part_of_an_argument_that_is_written_to_later() -> None:
         return first + np.sum(y[1:] * y[1:])
 
     lms.check_grads(f, (X,), order=2)
+
+
+def test_a_stage_is_made_again_of_the_state() -> None:
+    """Of a step of Runge-Kutta the state is kept; the stages, concatenations and all, are made again."""
+
+    @lms.stage
+    def solved(x: Rep[Array[f64, "n"]], s: Rep[i64]) -> Rep[f64]:
+        def slope(y):
+            dy = np.empty_like(y)
+            dy[0] = x[0]
+            dy[1:] = x[1:] * y[:-1]
+            return dy
+
+        y = np.zeros_like(x)
+        for _ in range(s):
+            y = y + 0.1 * slope(y + 0.05 * slope(y))
+        return y[-1]
+
+    kept = [node for node in walk(lms.grad(solved).specialize(X, 3).program.main.body) if node.attrs.get("residual")]
+    sizes = [node.result.type.dims[1:] for node in kept if node.op.name == "empty"]
+    assert len([dims for dims in sizes if dims and dims != (1,)]) == 1
+    lms.check_grads(solved, (X, 6), order=2)
