@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from lms.core.errors import LmsError, Span
 
 from .codes import CODES
+from .source import lines_of
 
 
 class Diagnostic(LmsError):
@@ -40,7 +41,7 @@ class SourceErrors(LmsError):
 
 def remember(path: str, text: str) -> None:
     """Let errors show the lines of a text that is in no file, or not yet as it is here (a prompt, an editor)."""
-    lines = text.splitlines(keepends=True)
+    lines = [f"{line}\n" for line in lines_of(text)]
     linecache.cache[path] = (len(text), None, lines, path)
 
 

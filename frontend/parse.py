@@ -21,7 +21,7 @@ from lms.core.errors import Span
 from . import tree
 from .diagnostics import Diagnostic, SourceErrors, remember
 from .lexer import CLOSES, OPENS, Lexer
-from .source import Comment, Source, Token
+from .source import Comment, Source, Token, unix
 from .syntax import (
     Data,
     Def,
@@ -55,7 +55,7 @@ def parse(text: str, path: str = "<text>") -> Module:
 def parse_partial(text: str, path: str = "<text>") -> tuple[Module, list[Diagnostic]]:
     """The tree of what could be read, and the mistakes in the rest, in the order of the source."""
     remember(path, text)
-    text = _newlines(text)
+    text = unix(text)
     tokens, comments, errors = _grammar()[1].tokens(Source.of(path, text))
     items: list[Item] = []
     marks: list[Expression] = []
@@ -89,7 +89,7 @@ def parse_type(text: str, path: str = "<text>") -> TypeSyntax:
 
 def tokens(text: str, path: str = "<text>") -> tuple[list[Token], list[Comment]]:
     """The tokens of a text, with a `SEP` where a statement ends, and its comments. What is malformed is left out."""
-    return _grammar()[1].tokens(Source.of(path, _newlines(text)))[:2]
+    return _grammar()[1].tokens(Source.of(path, unix(text)))[:2]
 
 
 def keywords() -> frozenset[str]:
@@ -144,10 +144,6 @@ def _grammar() -> tuple[Lark, Lexer]:
     words = {t.pattern.value: t.name for t in parser.terminals
              if isinstance(t.pattern, PatternStr) and t.pattern.value.isalpha()}
     return parser, Lexer(patterns, words)
-
-
-def _newlines(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _one(start: str, text: str, path: str, shown: bool = True) -> Any:

@@ -23,6 +23,7 @@ from .evaluate import Evaluation, Execute
 from .modules import Module
 from .printing import shown
 from .program import checked
+from .source import ending_like, lines_of
 
 MARK = "//>"
 
@@ -67,11 +68,11 @@ def update(text: str, path: str, execute: Execute) -> str:
     """The text with the output of every item below it."""
     found = {r.span.end_line: r.found for r in run(text, path, execute)}
     out: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines_of(text.rstrip("\r\n")), 1):
         if not line.lstrip().startswith(MARK):
             out.append(line)
         out += [f"{MARK} {x}".rstrip() for x in found.get(number, ())]
-    return "\n".join(out) + "\n"
+    return ending_like("\n".join(out) + "\n", text) if text else text
 
 
 def _outputs(module: Module, execute: Execute) -> list[tuple[s.Item, list[str], bool]]:
@@ -86,13 +87,13 @@ def _outputs(module: Module, execute: Execute) -> list[tuple[s.Item, list[str], 
             try:
                 result = evaluation.step(top)
                 if result is not None and not result.is_unit:
-                    lines = shown(result.value, result.type).splitlines()
+                    lines = lines_of(shown(result.value, result.type))
                 raised = False
             except Diagnostic as e:
                 lines = [f"{e.code}: {e.message}"]
             except (ArithmeticError, LookupError, ValueError, AssertionError, RecursionError) as e:
                 lines = [f"{type(e).__name__}: {_first_line(e)}"]
-        found.append((top.syntax, [*printed.getvalue().splitlines(), *lines], raised))
+        found.append((top.syntax, [*lines_of(printed.getvalue())[:-1], *lines], raised))
     return found
 
 

@@ -10,6 +10,21 @@ from lms.core.data import dataclass
 from lms.core.errors import Span
 
 
+def unix(text: str) -> str:
+    """A text whose lines end in one character, whatever they ended in."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text as places count them: what Python splits at besides (form feeds, U+2028) stands in lines."""
+    return unix(text).split("\n")
+
+
+def ending_like(text: str, before: str) -> str:
+    """The text with lines that end as the first line of another does."""
+    return text.replace("\n", "\r\n") if before.partition("\n")[0].endswith("\r") else text
+
+
 class Token(NamedTuple):
     """A token: the name of its terminal (the parser asks for it as `type`), its text, and its place."""
 

@@ -43,9 +43,10 @@ def fmt(options: argparse.Namespace) -> int:
 def _file(path: Path, options: argparse.Namespace) -> bool:
     """Lay out one file; whether that changed it."""
     from lms.frontend.format import format_source
+    from lms.frontend.source import ending_like
 
     before = read(path)
-    after = format_source(before, shown(path))
+    after = ending_like(format_source(before, shown(path)), before)
     if options.diff:
         _show_difference(before, after, shown(path))
     elif options.check:
@@ -60,6 +61,6 @@ def _file(path: Path, options: argparse.Namespace) -> bool:
 
 def _show_difference(before: str, after: str, name: str) -> None:
     colours = {"+": "green", "-": "red", "@": "cyan"}
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="")
+    lines = difflib.unified_diff(before.split("\n"), after.split("\n"), name, name, lineterm="")
     for line in lines:
         print(paint(line, colours.get(line[0], ""), sys.stdout))

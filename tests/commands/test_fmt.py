@@ -65,3 +65,11 @@ def test_what_cannot_be_read_is_said_and_the_rest_laid_out(messy: Path, capsys: 
     shown = capsys.readouterr().err
     assert "a_wrong_one.lms:1: E0101: expected" in shown and shown.endswith("1 file changed\n")
     assert wrong.read_text(encoding="utf-8") == "let = 3"
+
+
+def test_lines_end_as_they_did(tmp_path: Path) -> None:
+    path = tmp_path / "dos.lms"
+    path.write_bytes(b"let a=1\r\nlet b = 2\r\n")
+    assert main(["fmt", str(path)]) == 0
+    assert path.read_bytes() == b"let a = 1\r\nlet b = 2\r\n"
+    assert main(["fmt", "--check", str(path)]) == 0

@@ -42,3 +42,14 @@ def test_an_error_that_nobody_expects_is_wrong(text: str, said: str) -> None:
 def test_backprop_is_short() -> None:
     path = HERE.parents[1] / "examples" / "lms" / "backprop.lms"
     assert len(path.read_text(encoding="utf-8").splitlines()) < 60
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    ("1\r\n//> 3\r\n2", "1\r\n//> 1\r\n2\r\n//> 2\r\n"),
+    ('let s = "a\u2028b\x0cc"\ns\n//> old', 'let s = "a\u2028b\x0cc"\ns\n//> "a\u2028b\x0cc"\n'),
+    ('print("x\\ry\\nz")\n\t\n', 'print("x\\ry\\nz")\n//> x\n//> y\n//> z\n\t\n'),
+    ('let θ = "\t"\nθ', 'let θ = "\t"\nθ\n//> "\\t"\n'), ("", ""), ("// only this", "// only this\n"),
+])
+def test_the_rest_of_a_file_stays_as_it_is(before: str, after: str) -> None:
+    assert quines.update(before, "odd.lms", execute) == after
+    assert not quines.check(after, "odd.lms", execute)
