@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from lms.core.errors import Span
 from lms.core.types import SCALARS, Scalar
 from lms.staging import ops
+from lms.staging.rep import Rep
 
 from . import syntax as s
 from . import typed as t
@@ -159,14 +162,24 @@ def array(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
     dtype = element(default(item))
     if not dims or dtype is None or rank(item):
         raise Diagnostic("E0314", f"`array` takes a list of numbers, found `{show(value.type)}`", value.span)
-    return t.Operation(e.span, Later(Array(dtype, tuple(dims))), "array", (value,),
-                       lambda node: emitted(node.span, lambda xs: ops.array(_numbers(xs, dtype))))
+    return t.Operation(e.span, Later(Array(dtype, tuple(dims))), "array", (value,), lambda n: emitted(n.span, partial(_made, n)))
 
 
-def _numbers(xs: Any, dtype: Scalar) -> Any:
-    from lms.staging.rep import Rep
+def _made(node: t.Operation, xs: Any) -> Any:
+    dtype = element(node.type)
+    assert dtype is not None
+    return ops.array(_numbers(xs, dtype, node.span))
 
-    return [_numbers(x, dtype) for x in xs] if isinstance(xs, list) else xs if isinstance(xs, Rep) else dtype.dtype.type(xs)
+
+def _numbers(xs: Any, dtype: Scalar, span: Span) -> Any:
+    """The numbers of lists in each other, all as long as their neighbours."""
+    if not isinstance(xs, list):
+        return xs if isinstance(xs, Rep) else dtype.dtype.type(xs)
+    lengths = [len(x) for x in xs if isinstance(x, list)]
+    for n in lengths[1:]:
+        if n != lengths[0]:
+            raise Diagnostic("E0306", f"rows of an array are equally long, and these have {lengths[0]} and {n} elements", span)
+    return [_numbers(x, dtype, span) for x in xs]
 
 
 # ------------------------------------------------------------------------------------------------- constants

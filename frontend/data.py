@@ -36,12 +36,51 @@ _classes: dict[tuple[Any, ...], type] = {}
 def _class(k: ConstructorDeclaration) -> type:
     """A frozen dataclass with the fields of an alternative, compared by value."""
     names = [name for name, _ in k.fields]
-    made = dataclasses.make_dataclass(k.name, names, frozen=True, repr=False)
+    made = dataclasses.make_dataclass(k.name, names, frozen=True, repr=False, eq=False)
     made.__doc__ = k.data.syntax.doc or None
     made.__module__ = f"lms.{k.data.name}"
     made.__repr__ = shown  # type: ignore[assignment]  # a method
+    made.__eq__ = equal  # type: ignore[method-assign,assignment]  # the same
+    made.__hash__ = _hash  # type: ignore[method-assign,assignment]  # the same
     made.__lms_constructor__ = k  # type: ignore[attr-defined]  # for whoever prints or matches it
     return made
+
+
+def equal(x: Any, y: Any) -> bool:
+    """Whether two values of now are the same, through data, lists and tuples of any depth."""
+    waiting = [(x, y)]
+    while waiting:
+        x, y = waiting.pop()
+        if x is y:
+            continue
+        mine, other = _parts(x), _parts(y)
+        if mine is None or other is None:
+            if not (mine is other and x == y):
+                return False
+        elif type(x) is not type(y) or len(mine) != len(other):
+            return False
+        else:
+            waiting += zip(reversed(mine), reversed(other), strict=True)
+    return True
+
+
+def _hash(x: Any) -> int:
+    """A number that is the same for values that are; `TypeError` for those that hold lists, as of a list."""
+    found, waiting = [], [x]
+    while waiting:
+        x = waiting.pop()
+        parts = None if isinstance(x, list) else _parts(x)
+        found.append(hash(x) if parts is None else hash((type(x), len(parts))))
+        waiting += parts or ()
+    return hash(tuple(found))
+
+
+def _parts(x: Any) -> tuple[Any, ...] | list[Any] | None:
+    """What a value holds; None for one that has no parts."""
+    if isinstance(x, tuple | list):
+        return x
+    k = getattr(type(x), "__lms_constructor__", None)
+    return None if k is None else tuple(getattr(x, name) for name, _ in k.fields)
 
 
 @dataclass(frozen=True, eq=False)

@@ -161,7 +161,7 @@ BOUNDARIES[_top_done] = lambda frame: ("the file", frame[2])
 
 
 def _staged(value: Any) -> bool:
-    return any(isinstance(x, Rep) for x in trees.flatten(value)[0])
+    return any(isinstance(x, Rep) for x in trees.leaves(value))
 
 
 def imported(module: Module) -> Iterator[Module]:

@@ -194,7 +194,7 @@ class StagedFunction:
         defaults = [default_value(d) for d in instance.defaults] if instance is not None else []
         self.enter_with = enter
         self.body = self._body()
-        self.body.__doc__ = getattr(instance.syntax, "doc", "") if instance is not None else ""
+        self.body.__doc__ = getattr(instance.syntax, "doc", None) or None if instance is not None else None
         self.body.__name__ = self.body.__qualname__ = self.__name__
         shown = signature_of(names, self.types, muts, result, defaults)
         self.body.__dict__["__signature__"] = shown  # what `inspect` reads

@@ -70,7 +70,7 @@ def lend(x: Any, owner: str, where: Span | None) -> Any:
 def lent_in(values: Iterable[Any]) -> Iterator[Lent]:
     """The arrays that may be read only, in values and what they hold."""
     for x in values:
-        yield from (leaf for leaf in trees.flatten(x)[0] if isinstance(leaf, Lent))
+        yield from (leaf for leaf in trees.leaves(x) if isinstance(leaf, Lent))
 
 
 def lend_like(x: Any, *others: Any) -> Any:

@@ -39,10 +39,20 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         assert spec.origin is not None
-        return load(spec.origin)
+        module = load(spec.origin)
+        module.__name__ = spec.name
+        module.__dict__["_new"] = True
+        return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Everything has been done."""
+        """What is new is complete; what is loaded again is filled anew."""
+        if not module.__dict__.pop("_new", False):
+            assert module.__spec__ is not None
+            names = {"__name__", "__spec__", "__loader__", "__package__", "__file__"}
+            again = self.create_module(module.__spec__).__dict__
+            for name in module.__dict__.keys() - names:
+                del module.__dict__[name]
+            module.__dict__.update({name: x for name, x in again.items() if name not in names | {"_new"}})
 
 
 def install_import_hook() -> None:

@@ -164,7 +164,9 @@ def tag_of_class(cls: type, t: SumType, item: Any, path: str) -> int:
         if issubclass(cls, member):
             return k
     names = " or ".join(m.__name__ for m in classes_of(t))
-    raise StagingTypeError(f"{path} holds {describe(item)} where {names} is expected", here())
+    same = any(cls.__name__ == member.__name__ for member in classes_of(t))
+    raise StagingTypeError(f"{path} holds {describe(item)} where {names} is expected", here(),
+                           fix="it was made by another class of that name: make it by the one that is meant" if same else "")
 
 
 def _field_value(x: Any, t: Type, name: str, owner: Any, done: Mapping[tuple[int, str], Record]) -> Any:

@@ -80,6 +80,18 @@ def flatten(x: Any, is_leaf: Callable[[Any], bool] = lambda _: False) -> tuple[l
     return leaves, visit(x)
 
 
+def leaves(x: Any) -> Iterator[Any]:
+    """The leaves in order, of containers in each other to any depth."""
+    waiting = [x]
+    while waiting:
+        x = waiting.pop()
+        found = children(x)
+        if found is None:
+            yield x
+        else:
+            waiting += reversed(found[2])
+
+
 def unflatten(shape: Shape, leaves: Iterable[Any]) -> Any:
     """The container of that shape with these leaves. Dataclasses are made without `__init__`."""
     rest = iter(leaves)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .console import Commands, UsageError, add, paint, say
-from .files import read, shown, sources
+from .files import NotUtf8, read, shown, sources
 
 if TYPE_CHECKING:
     from lms.core.errors import Span
@@ -36,7 +36,7 @@ def check(options: argparse.Namespace) -> int:
     found: list[Diagnostic] = []
     paths = sources(options.paths)
     for path in paths:
-        found += mistakes(read(path), shown(path))
+        found += mistakes(path)
     if options.json:
         print(json.dumps([_record(each) for each in found], indent=2))
     elif found:
@@ -47,11 +47,16 @@ def check(options: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
-def mistakes(text: str, path: str) -> list[Diagnostic]:
-    """Every mistake in a text, in the order of the source."""
+def mistakes(path: Path) -> list[Diagnostic]:
+    """Every mistake in a file, in the order of the source."""
+    from lms.core.errors import Span
+    from lms.frontend.diagnostics import Diagnostic
     from lms.frontend.program import check_text
 
-    return check_text(text, path)[1]
+    try:
+        return check_text(read(path), shown(path))[1]
+    except NotUtf8 as e:
+        return [Diagnostic("E0103", "this is not UTF-8", Span(shown(path), e.line, 0, e.line, 0), fix="save it in that encoding")]
 
 
 def _record(each: Diagnostic) -> dict[str, Any]:

@@ -10,6 +10,14 @@ from pathlib import Path
 from .console import UsageError
 
 
+class NotUtf8(UsageError):
+    """A file in another encoding; `line` is the first that shows it."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
 def read(path: Path) -> str:
     """The text of a file, `-` for standard input. Raises `UsageError` for what is no text."""
     try:
@@ -22,7 +30,7 @@ def read(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         line = content.count(b"\n", 0, e.start) + 1
-        raise UsageError(f"{shown(path)}:{line} is not UTF-8: save the file in that encoding") from None
+        raise NotUtf8(f"{shown(path)}:{line} is not UTF-8: save the file in that encoding", line) from None
 
 
 def write(path: Path, content: str | bytes) -> None:

@@ -38,6 +38,14 @@ def test_editors_get_json(wrong: Path, capsys: Captured) -> None:
     assert second["notes"][0]["line"] == 2 and "opened here" in second["notes"][0]["message"]
 
 
+def test_another_encoding_is_a_mistake_too(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "latin.lms"
+    path.write_bytes(b"let a = 1\n// caf\xe9\n")
+    assert main(["check", "--json", str(path)]) == 1
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["code"], found["line"]) == ("E0103", 2)
+
+
 def test_a_file_without_mistakes(tmp_path: Path, capsys: Captured) -> None:
     path = tmp_path / "right.lms"
     path.write_text("def square(x: f64): f64 = x * x\n", encoding="utf-8")

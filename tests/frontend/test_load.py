@@ -1,5 +1,6 @@
 """`.lms` files from Python: functions are staged functions, on every back end; modules import modules."""
 
+import importlib
 import pickle
 import re
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import lms
+from lms import StagingError
 from lms.files import loads
 from lms.frontend.diagnostics import SourceErrors
 from tests.conftest import Golden
@@ -158,6 +160,46 @@ def test_import_finds_lms_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     some_model = __import__("some_model")
     assert some_model.twice(2.0) == 4.0
     sys.modules.pop("some_model")
+
+
+def test_packages_hold_lms_files_which_can_be_loaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "some_package"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "helper.lms").write_text("def one(): f64 = 1.0\n")
+    (folder / "model.lms").write_text("import helper\nexport def f(x: Rep[f64]): Rep[f64] = x + helper.one()\nlet k = 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    lms.install_import_hook()
+    model = importlib.import_module("some_package.model")
+    assert (model.__name__, model.__package__, model.f(1.0), model.k) == ("some_package.model", "some_package", 2.0, 3)
+    (folder / "model.lms").write_text("/// Twice.\nexport def f(x: Rep[f64]): Rep[f64] = 2.0 * x\n")
+    assert importlib.reload(model) is model
+    assert (model.__name__, model.f(3.0), model.f.__doc__, hasattr(model, "k")) == ("some_package.model", 6.0, "Twice.", False)
+    sys.modules.pop("some_package.model")
+
+
+def test_a_file_that_changed_has_other_classes(tmp_path: Path) -> None:
+    path = tmp_path / "shapes.lms"
+    path.write_text("data D = D(a: f64)\nexport def get(d: Rep[D]): Rep[f64] = d.a\n")
+    old = lms.load(path)
+    assert lms.load(path).get(old.D(1.0)) == 1.0
+    path.write_text("data D = D(a: f64, b: f64)\nexport def get(d: Rep[D]): Rep[f64] = d.b\n")
+    new = lms.load(path)
+    assert new.get(new.D(1.0, 2.0)) == 2.0
+    with pytest.raises(StagingError, match="it was made by another class of that name"):
+        new.get(old.D(1.0))
+
+
+def test_data_of_now_may_be_as_deep_as_it_likes(tmp_path: Path) -> None:
+    (tmp_path / "links.lms").write_text(
+        "data Links = End | Link(head: f64, tail: Links)\n"
+        "def links(n: i64): Links = fold([for i in 0..n => f64(i)], End, fn(l: Links, x: f64) => Link(x, l))\n"
+        "def count(l: Links): i64 = match l { End => 0, Link(_, t) => 1 + count(t) }\n"
+        "let deep = links(20000)\nlet counted = count(deep)\nlet same = deep == links(20000)\nlet other = deep == links(19999)\n")
+    module = lms.load(tmp_path / "links.lms")
+    assert (module.counted, module.same, module.other) == (20000, True, False)
+    assert hash(module.deep) == hash(module.deep) and repr(module.deep).startswith("Link(head = 19999.0, tail = ")
 
 
 def test_run_time_errors_name_the_line(tmp_path: Path) -> None:
