@@ -49,13 +49,13 @@ def halves(mode: ReverseMode, callee: str, wrt: tuple[int, ...]) -> tuple[Functi
             second.body.results = tuple(unshared(b, [found_in(sweep, bar, params[k]) for k in wrt]))
         b.provisional.discard(first.body)
     with building(b):
-        _close(sweep, first, second)
-    sweep.drop_snapshots(first, second)
+        saved = _close(sweep, first, second)
+    sweep.drop_snapshots(first, second, crossing=frozenset(saved))
     return first, second
 
 
-def _close(sweep: Sweep, first: Function, second: Function) -> None:
-    """Let the first half give what crosses, and the second take it."""
+def _close(sweep: Sweep, first: Function, second: Function) -> Sequence[Value]:
+    """Let the first half give what crosses, and the second take it; the values that do."""
     from .calls import unsized
 
     b = sweep.builder
@@ -70,6 +70,7 @@ def _close(sweep: Sweep, first: Function, second: Function) -> None:
         return b.emit1(_a.view, v, spec=(("all",),) * like.type.rank, dims=like.type.dims)
 
     crossing.close(lambda: list(map(named, given, crossing.saved)))
+    return crossing.saved
 
 
 def written(program: Program, first: str, second: str, results: int) -> frozenset[int] | None:

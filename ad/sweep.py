@@ -5,7 +5,7 @@ A frame is a generator with one `yield`: it runs a rule, or it is one of those i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lms.core import primitives as p
@@ -242,15 +242,16 @@ class Sweep(Replay):
         self.snapshots.append((new, frozenset([copied.node])))
         return copied
 
-    def drop_snapshots(self, *functions: Function) -> None:
-        """Undo the copies that no backward half reads."""
+    def drop_snapshots(self, *functions: Function, crossing: Collection[Value] = ()) -> None:
+        """Undo the copies that no backward half reads. One does read those that are `crossing` as results of a function."""
         users: dict[Value, set[Node]] = {}
         places: dict[Node, Block] = {}
         blocks: list[Block] = []
         for function in functions:
             _index(function.body, users, places, blocks)
         for copied, anyway in reversed(self.snapshots):
-            self._drop(copied, anyway, users, places, blocks)
+            if copied not in crossing:
+                self._drop(copied, anyway, users, places, blocks)
 
     def _drop(self, copied: Value, anyway: frozenset[Node], users: dict[Value, set[Node]], places: dict[Node, Block],
               blocks: Sequence[Block]) -> None:

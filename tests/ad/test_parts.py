@@ -110,6 +110,9 @@ def test_a_part_of_an_argument_that_is_written_to_later() -> None:
         y[1:] = y[:-1] * 3.0
         return first + np.sum(y[1:] * y[1:])
 
+    expected = [72.0 * X[0], *(80.0 * X[1:-1]), 8.0 * X[-1]]
+    np.testing.assert_allclose(lms.grad(f)(X), expected, rtol=1e-14)
+    np.testing.assert_allclose(lms.vjp(f, X)[1](1.0)[0], expected, rtol=1e-14)  # what is saved is what was, not what is there now
     lms.check_grads(f, (X,), order=2)
 
 
