@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, note
@@ -38,6 +39,16 @@ def weighed(program: Program) -> Program:
     return dataclasses.replace(program, text="\n".join([*lines, *indented(ends), ""]))
 
 
+def gradient(f: Any, program: Program, plan: str | None) -> tuple[Any, Any]:
+    """The gradient and what comes beside it; without the plan where that is refused, for an array that may have two names."""
+    try:
+        return lms.grad(lms.stage(f), program.active, has_aux=True, checkpoint=plan)(*program.arguments())
+    except lms.StagingError as e:
+        if plan is None or "may share" not in e.message:
+            raise
+        return gradient(f, program, None)
+
+
 @fuzz(10)
 @given(program=overwrites(), plan=st.sampled_from([None, None, "sqrt", "revolve(2)"]))
 def test_gradients_agree(program: Program, plan: str | None, folder: Path) -> None:
@@ -48,7 +59,7 @@ def test_gradients_agree(program: Program, plan: str | None, folder: Path) -> No
     for pays in (Choice.pays, most):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Choice, "pays", pays)
-            found, left = lms.grad(lms.stage(module.f), program.active, has_aux=True, checkpoint=plan)(*program.arguments())
+            found, left = gradient(module.f, program, plan)
             note(f"{pays.__name__}: {found}\ntape: {derived.cotangents}")
             assert close(found, derived.cotangents)
             assert (left == permutation).all(), "what is returned is not what the program leaves"
