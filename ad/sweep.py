@@ -200,7 +200,9 @@ class Sweep(Replay):
     def _start(self, node: Node, rule: Rule, operands: Sequence[Value], *first: Rep) -> tuple[Steps, Any]:
         """Run a rule's forward half on operands whose contents stay; give the primal, a tuple where it has several results."""
         copies = len(self.snapshots)
-        steady = [Rep(self.value(v) if (node, v) in self.reversal.in_place else self.steady_copy(v)) for v in operands]
+        copied = {v: self.value(v) if (node, v) in self.reversal.in_place else self.steady_copy(v)
+                  for v in dict.fromkeys(operands)}  # of `x * x` one copy
+        steady = [Rep(copied[v]) for v in operands]
         before = len(self.builder.block.nodes)
         attrs = self.attrs(node.attrs)
         fast = attrs.pop("fast", False)
@@ -215,7 +217,7 @@ class Sweep(Replay):
             self.shadow_values.update(v for made in mine if made.op.effect.view is not None for v in made.results)
         elif not first and all(made.op.effect.pure and not made.blocks for made in mine):
             self.repeatable.update(v for made in mine for v in made.results)
-        self.snapshots[copies:] = [(copied, mine) for copied, _ in self.snapshots[copies:]]
+        self.snapshots[copies:] = [(made, mine) for made, _ in self.snapshots[copies:]]
         return steps, primal
 
     def _resume(self, node: Node, steps: Steps, dz: Any, operands: Sequence[Value], bar: Cotangents) -> None:

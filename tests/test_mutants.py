@@ -85,6 +85,12 @@ MUTANTS = [
            "and _sums(body)", "", "tests/passes/test_stores.py -k order_shows"),
     Mutant("a shadow that is passed on is made again", "ad/residuals.py",
            "return v not in self._given_away and all(", "return all(", "tests/ad/test_residuals.py"),
+    Mutant("a decision that is taken again", "ad/residuals.py",
+           "return node.op.elementwise and not _is_real(node.result) and any(map(_is_real, node.operands))", "return False",
+           "tests/ad/test_residuals.py -k decided"),
+    Mutant("memory that is wanted only where it is read", "ad/activity.py",
+           "return bool(changed & self.roots) or any(", "return any(",
+           "tests/ad/test_activity.py -k read_later"),
     # the back end, and the front
     Mutant("a remainder with the sign of the dividend", "backends/llvm/scalar.py",
            "opposite = w.op(f\"icmp slt", "opposite = w.op(f\"icmp sgt", "tests/backends/test_llvm_scalars.py -k mod"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import lms
-from lms import Array, Rep, f64, i64
+from lms import Array, Rep, bool_, f64, i64
 from lms.ad.differentiate import Differentiate
 from lms.core import primitives as p
 from lms.core.ir import Node, Program, walk
@@ -196,3 +196,60 @@ def test_positions_that_were_checked_all_at_once() -> None:
     lms.check_grads(placed, (X, np.arange(6)[::-1].copy(), 3), order=2)
     again = lms.grad(placed, checkpoint="revolve(2)")(X, np.arange(6)[::-1].copy(), 3)
     np.testing.assert_allclose(again, lms.grad(placed)(X, np.arange(6)[::-1].copy(), 3), rtol=1e-12)
+
+
+def test_a_factor_that_stands_twice_is_copied_once() -> None:
+    @lms.stage
+    def lengths(x: Rep[Array[f64, "n"]], s: Rep[i64]) -> Rep[f64]:
+        v, total = x.copy(), 0.0
+        for _ in range(s):
+            total += np.sum(v * v)
+            v[:] = 0.5 * v
+        return total
+
+    rows = [node for node in kept(differentiated(lengths, X, 3)) if node.result.type.rank == 2]
+    assert len(rows) == 1
+    lms.check_grads(lengths, (X, 3), order=2)
+
+
+def test_what_was_decided_is_kept_and_not_decided_again() -> None:
+    """A comparison of floats is a residual of one byte, though what it compares is at hand."""
+    @lms.stage
+    def clipped(x: Rep[Array[f64, "n"]], top: Rep[f64]) -> Rep[f64]:
+        total = 0.0
+        for i in range(len(x)):
+            total += lms.sin(x[i]) if x[i] < top else x[i]
+        return total
+
+    decided = [node.attrs["dtype"] for node in kept(differentiated(clipped, X, 1.0)) if node.op is p.array.empty]
+    assert decided == [bool_]
+    lms.check_grads(clipped, (X, 1.0))
+
+
+def test_an_index_that_was_checked_is_not_kept() -> None:
+    @lms.stage
+    def gathered(x: Rep[Array[f64, "n"]], at: Rep[Array[i64, "m"]]) -> Rep[f64]:
+        total = 0.0
+        for i in range(len(at)):
+            total += x[at[i]] ** 2
+        return total
+
+    at = np.array([0, -1, 2, -1])
+    assert not [node for node in kept(differentiated(gathered, X, at)) if node.attrs.get("residual")]
+    np.testing.assert_allclose(lms.grad(gathered)(X, at), [2 * X[0], 0, 2 * X[2], 0, 0, 4 * X[5]])
+    lms.check_grads(gathered, (X, at), order=2)
+
+
+def test_of_what_was_repeated_the_number_is_kept() -> None:
+    """A row of each iteration is arithmetic on two numbers and rows that are there."""
+    @lms.stage
+    def outer(x: Rep[Array[f64, "n"]], y: Rep[f64], s: Rep[i64]) -> Rep[f64]:
+        total = 0.0
+        for _ in range(s):
+            y = lms.sin(y)
+            row = y * x + 1.0 / y
+            total += np.sum(row * row * x)
+        return total
+
+    assert not [node for node in kept(differentiated(outer, X, 0.4, 3)) if node.result.type.rank == 2]
+    lms.check_grads(outer, (X, 0.4, 3), order=2)
