@@ -16,7 +16,7 @@ from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.data import dataclass
 from lms.core.errors import ShapeError, Span, StagingError, StagingTypeError, here, is_ours
-from lms.core.ir import Function, Value, free_values
+from lms.core.ir import Function, Node, Value, free_values
 from lms.core.types import ArrayType, Scalar, SumType, Type, is_differentiable
 from lms.staging import elementary as el
 from lms.staging import functions, results, shapes, trees
@@ -73,6 +73,8 @@ class _Opened:
         self.repeatable: set[Value] = set()
         self.shadow_values: set[Value] = set()
         self.late: set[Value] = set()
+        self.mode = self  # and what is made again is nobody's to report
+        self.again: list[Node] = []
 
 
 def _stage(made: Call, signature: Signature, rule: Rule, known: dict[Any, tuple[str, str]], key: Any) -> None:

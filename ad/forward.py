@@ -100,7 +100,7 @@ class ForwardMode:
                 for (k, _), dot in zip(carriers, f.body.params[n:], strict=True):
                     replay.dots[body.params[k]] = (*replay.dots.get(body.params[k], ()), dot)
                 results = replay.run(body, f.body.params[:n])
-                f.body.results = (*results, *(d for k in sorted(a.results) for d in replay.dot(body.results[k])))
+                f.body.results = (*results, *(d for k in sorted(a.results) for d in replay.leaving(body.results[k])))
         return self._names[key]
 
 
@@ -266,13 +266,20 @@ class _Forward(Replay):
 
     # ---------------------------------------------------------------------------------------- control
 
+    def leaving(self, v: Value) -> Dot:
+        """The tangent of a result, stored in rows where the result is: that of `x[::-1] + 1` is a view of that of `x`."""
+        dot = self.dot(v)
+        rows = isinstance(v.type, ArrayType) and v.type.layout == "C"
+        strided = any(isinstance(d.type, ArrayType) and d.type.layout != "C" for d in dot)
+        return self._each(_a.copy, dot) if rows and strided else dot
+
     def _control(self, node: Node) -> None:
         """Blocks with tangents: results and carried values that are active get a second slot at the end."""
         active = [k for k, v in enumerate(node.results) if v in self.activity]
         head = {"for": 3, "while": 0, "if": 1}[node.op.name]
         operands = [*self.values(node.operands)]
         if node.op is not p.control.if_:
-            operands += [d for k in active for d in self.dot(node.operands[head + k])]
+            operands += [d for k in active for d in self.leaving(node.operands[head + k])]
         skip = 1 if node.op is p.control.for_ else 0
         blocks = [self._block(inner, skip, active, carries=node.op is not p.control.if_,
                               returns=node.op is not p.control.while_ or k == 1) for k, inner in enumerate(node.blocks)]
@@ -294,7 +301,7 @@ class _Forward(Replay):
         with self.builder.reify([*types, *self.types_of_tangents(types, carried)], names) as new:
             self.take([block.params[k] for k in carried], new.params[len(block.params):])
             results = self.run(block, new.params[: len(block.params)])
-            new.results = (*results, *(d for k in active for d in self.dot(block.results[k]))) if returns else results
+            new.results = (*results, *(d for k in active for d in self.leaving(block.results[k]))) if returns else results
         self.dots = outer
         return new
 

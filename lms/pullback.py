@@ -122,13 +122,14 @@ def forward(f: Callable[..., Any], count: int, checkpoint: str | None) -> Callab
 def _parted(call: Call, wrt: Sequence[int], checkpoint: str | None) -> tuple[Program, str | None, str]:
     """A program with both halves as functions. None for the first: the second is the whole derivative."""
     program = _differentiated(call, wrt, checkpoint, parted=True)
-    both = _callee(program.main, program)
-    first, second = (node.attrs["callee"] for node in both.body.nodes if node.op is _c.call)
-    residuals = program.functions[first].body.results[len(call.types):]
-    if all(map(_is_plain, residuals)) and written(program, first, second, len(call.types)) is not None:
-        return program, first, second
+    both = _derivative(program)
+    if both is not program.main:  # two halves that were inlined are no longer two
+        first, second = (node.attrs["callee"] for node in both.body.nodes if node.op is _c.call)
+        residuals = program.functions[first].body.results[len(call.types):]
+        if all(map(_is_plain, residuals)) and written(program, first, second, len(call.types)) is not None:
+            return program, first, second
     program = _differentiated(call, wrt, checkpoint, parted=False)
-    return program, None, _callee(program.main, program).name
+    return program, None, _derivative(program).name
 
 
 def _differentiated(call: Call, wrt: Sequence[int], checkpoint: str | None, parted: bool) -> Program:
@@ -148,10 +149,13 @@ def _differentiated(call: Call, wrt: Sequence[int], checkpoint: str | None, part
         return Differentiate(pipeline.simplify).run(program)
 
 
-def _callee(f: Function, program: Program) -> Function:
-    """The function that the only call in another one calls."""
-    (node,) = (node for node in f.body.nodes if node.op is _c.call)
-    return program.functions[node.attrs["callee"]]
+def _derivative(program: Program) -> Function:
+    """The function that the entry does no more than call, or the entry itself where that was inlined."""
+    main = program.main
+    for node in main.body.nodes:
+        if node.op is _c.call and node.operands == main.body.params and node.results == main.body.results:
+            return program.functions[node.attrs["callee"]]
+    return main
 
 
 def _is_plain(v: Value) -> bool:

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lms
+from lms import Array, f64, i64
 from lms.core import primitives as p
 from lms.core.builder import current
-from lms.core.types import f32, f64, fresh_symbol, symbol
+from lms.core.types import f32, fresh_symbol, symbol
 from lms.staging import ops
 from lms.staging.rep import Rep
 from tests.ad.emitted import (
@@ -264,3 +266,30 @@ def test_single_precision() -> None:
     (slope,) = check(build, [A("n")], [X.round(2)], tolerance=1.0)
     y = X.round(2) ** 2
     np.testing.assert_allclose(slope, (np.sin(y) + y * np.cos(y)) * 2 * X.round(2), rtol=1e-5, atol=1e-6)
+
+
+def test_tangents_that_are_views_leave_in_rows():
+    """The tangent of `x[::-1] + 1` is a view of that of `x`; where its primal leaves a block or a function, it is as that is."""
+    def straight(x: Rep[Array[f64, "n"]], k: Rep[i64]):
+        return x[::-1] + 1.0
+
+    def branches(x: Rep[Array[f64, "n"]], k: Rep[i64]):
+        if k > 1:
+            y = x[::-1] + 1.0
+        else:
+            y = x * 2.0
+        return y
+
+    def loops(x: Rep[Array[f64, "n"]], k: Rep[i64]):
+        y = x[::-1] + 1.0
+        for _ in range(k):
+            y = y[::-1] + 0.5
+        while np.sum(y) < 0.0:
+            y = y[::-1] + 3.0
+        return y
+
+    x, dx = np.array([1.0, -2.0, -9.0]), np.array([0.25, 0.5, 1.0])
+    back = dx[::-1]
+    for f, wanted in {straight: (back, back, back), branches: (dx * 2, dx * 2, back), loops: (dx, back, dx)}.items():
+        for k, expected in enumerate(wanted):
+            np.testing.assert_array_equal(lms.jvp(f, (x, k), (dx, None))[1], expected)

@@ -56,7 +56,8 @@ def test_example(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
-    monkeypatch.delitem(sys.modules, "model", raising=False)
+    monkeypatch.setitem(sys.modules, "model", sys)  # so that what the example imports by this name is forgotten afterwards
+    del sys.modules["model"]
     runpy.run_path(str(tmp_path / "example.py"), {"shown": np.testing.assert_array_equal})
 
 

@@ -247,7 +247,7 @@ def test_out_and_ufunc_at():
     same(f, A)
 
 
-@pytest.mark.parametrize("f", [lambda a: np.linalg.pinv(a), lambda a: np.fft.fft(a), lambda a: np.nanmedian(a),
+@pytest.mark.parametrize("f", [lambda a: np.linalg.eig(a), lambda a: np.fft.fft(a), lambda a: np.nanmedian(a),
                                lambda a: np.spacing(a), lambda a: np.add.reduceat(a, [0, 1])])
 def test_what_cannot_be_staged_is_named(f):
     with pytest.raises(lms.StagingError, match=r"np\.\S+ cannot be staged") as e:
