@@ -8,7 +8,7 @@ from typing import Any
 import lms
 from lms import Rep, f64, i64
 
-from .measure import Case, measure, report
+from .measure import Case, measure, report, verdict
 
 STEPS = 100_000
 PLANS = ("sqrt", "revolve(20)", "revolve(5)")
@@ -35,5 +35,5 @@ def run() -> Iterator[str]:
         contenders = {plan: lambda f=with_plan: f(0.5, STEPS), "full tape": lambda: full(0.5, STEPS)}
         yield from report(measure(Case(f"gradient with {plan}", contenders, goals, ours=plan)))
         share = lms.memory(with_plan, 0.5, STEPS).peak / tape.peak
-        said = f"   goal <= {SHARE:g}: {'met' if share <= SHARE else 'MISSED'}" if goals else ""
+        said = f"   {verdict(share, SHARE)}" if goals else ""
         yield f"  memory, of the full tape's: {share:.4f}{said}"

@@ -15,6 +15,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
+from .measure import verdict
 from .peers import peer
 
 HEAD = {
@@ -83,6 +86,6 @@ def run() -> Iterator[str]:
             median = statistics.median(r[name] for r in rounds)
             line = f"  {title:24} {name:5} {median:7.3f} s"
             if name != "lms":
-                ratios = sorted(r["lms"] / r[name] for r in rounds)
-                line += f"   ours/this {statistics.median(ratios):.3f}   goal <= 0.5: {'met' if ratios[0] <= 0.5 else 'MISSED'}"
+                low, middle, high = np.percentile([r["lms"] / r[name] for r in rounds], [10, 50, 90])
+                line += f"   ours/this {middle:.3f} [{low:.3f} .. {high:.3f}]   {verdict(low, 0.5)}"
             yield line

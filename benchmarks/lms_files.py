@@ -10,6 +10,8 @@ from lms.files import loads
 from lms.frontend.parse import parse
 from lms.frontend.program import check_text
 
+from .measure import verdict
+
 LINES = (1000, 2000, 4000)
 GOALS = {"check": 1.0, "ir": 2.0}  # seconds for 2,000 lines
 RATIO = 5.0                        # 4,000 lines to 1,000, at most
@@ -84,5 +86,5 @@ def run() -> Iterator[str]:
         yield f"  {lines} lines   {shown}"
     for step, goal in GOALS.items():
         took, ratio = table[2000][step], table[4000][step] / table[1000][step]
-        yield (f"  {step}: {took:.2f} s for 2,000 lines   goal <= {goal:.0f} s: {'met' if took <= goal else 'MISSED'};   "
-               f"4,000 lines to 1,000: {ratio:.1f}   goal <= {RATIO:.0f}: {'met' if ratio <= RATIO else 'MISSED'}")
+        yield (f"  {step}: {took:.2f} s for 2,000 lines   {verdict(took, goal, ' s')};   "
+               f"4,000 lines to 1,000: {ratio:.1f}   {verdict(ratio, RATIO)}")

@@ -10,6 +10,8 @@ import numpy as np
 import lms
 from lms import Array, Rep, f64
 
+from .measure import verdict
+
 SIZES = (10, 50, 100, 200, 400, 800)
 
 
@@ -28,5 +30,5 @@ def run() -> Iterator[str]:
         begin = time.perf_counter()
         lms.grad(lms.stage(chain(steps)))(x)
         seconds = time.perf_counter() - begin
-        goal = f"   goal <= 5 s: {'met' if seconds <= 5 else 'MISSED'}" if steps == SIZES[-1] else ""
+        goal = f"   {verdict(seconds, 5, ' s')}" if steps == SIZES[-1] else ""
         yield f"  U = {steps:4}  {seconds:8.3f} s  {1e3 * seconds / steps:6.2f} ms a step{goal}"
