@@ -7,6 +7,7 @@ its parameters. The pair is closed at once (`residuals`); names that lead furthe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from lms.core import primitives as p
@@ -14,6 +15,7 @@ from lms.core.builder import Builder
 from lms.core.ir import Block, Node, Value, free_values, substitute, walk
 from lms.core.types import ArrayType, Type, i64
 
+from .chains import Region, around, hand_on, inside, leave_with, state_types
 from .cotangents import Cotangents, Frame, Halves, zero
 from .keepers import ForKeeper, WhileKeeper
 from .residuals import Crossing, box, box_type, needs_box, stand_in, unbox
@@ -138,17 +140,24 @@ def for_(s: Sweep, node: Node) -> Halves:
     """A loop and the same loop backwards. Residuals are arrays, indexed by the iteration."""
     b, loop = s.builder, loop_of(s, node, 1)
     start, stop, step = s.values(node.operands[:3])
-    with b.reify([i64, *loop.carried_types(s)], [loop.body.params[0].name, *loop.names()]) as forward:
+    types = loop.result_types(s)
+    with (b.reify([i64, *loop.carried_types(s)], [loop.body.params[0].name, *loop.names()]) as forward,
+          inside(s, forward, "for") as region):
         s.env[loop.body.params[0]] = forward.params[0]
         frames = forward_body(s, loop, forward, 1)
     b.provisional.add(forward)
     with b.on("backward"), b.reify([i64, *loop.backward_types(s)], [loop.body.params[0].name]) as backward:
         backward_body(s, loop, backward, frames)
     b.provisional.discard(forward)
-    crossing = Crossing(s, forward, backward, {forward.params[0]: backward.params[0]})
+    crossing = Crossing(s, forward, backward, {forward.params[0]: backward.params[0], **region.arrays()})
     keeper = ForKeeper(crossing, start, step, trips(b, start, stop, step) if crossing.saved else None)
+    passing = region.passing
+    leave_with(forward, passing)
+    before = around(s.region, passing)
+    new = b.emit(p.control.for_, start, stop, step, *loop.initial(s, 3), *chain.from_iterable(before), blocks=[forward],
+                 types=(*types, *state_types(passing)))
+    crossing.env.update(hand_on(s.region, passing, before, new[len(types):]))
     crossing.close(keeper.loads)
-    new = b.emit(p.control.for_, start, stop, step, *loop.initial(s, 3), blocks=[forward], types=tuple(loop.result_types(s)))
     bind_results(s, loop, new)
     bar = yield
     last = b.emit1(_s.sub, trips(b, start, stop, step), b.const(1))
@@ -162,29 +171,34 @@ def _negated(b: Builder, step: Value) -> Value:
 
 
 def while_(s: Sweep, node: Node) -> Halves:
-    """A loop that counts its trips, and a `for` that runs them backwards. Residuals are arrays that grow."""
+    """A loop that counts its trips, and a `for` that runs them backwards. Residuals are rows of a chain, whose number it goes
+    on counting."""
     b, loop = s.builder, loop_of(s, node, 0)
-    types, names = [*loop.carried_types(s), i64], [*loop.names(), "trips"]
-    with b.reify(types, names) as condition:
+    carried, names, types = loop.carried_types(s), loop.names(), loop.result_types(s)
+    with b.reify(carried, names) as condition:
         condition.results = s.run(node.blocks[0], condition.params[: len(loop.params)])
-    with b.reify(types, names) as forward:
+    with b.reify(carried, names) as forward, inside(s, forward, "while") as region:
         frames = forward_body(s, loop, forward, 0)
-        forward.results = (*forward.results, b.emit1(_s.add, forward.params[-1], b.const(1)))
-    count = forward.params[-1]
+    count = Value(i64, "trips", block=forward)
+    forward.params = (*forward.params, count)
     b.provisional.add(forward)
     with b.on("backward"), b.reify([i64, *loop.backward_types(s)]) as backward:
         backward_body(s, loop, backward, frames)
     b.provisional.discard(forward)
-    crossing = Crossing(s, forward, backward, {count: backward.params[0]})
-    keeper = WhileKeeper(crossing, count, condition)
-    operands = [*loop.initial(s, 0), b.const(0), *keeper.initial()]
-    new = b.emit(p.control.while_, *operands, blocks=[condition, forward],
-                 types=(*loop.result_types(s), i64, *keeper.types()))
-    crossing.close(lambda: keeper.loads(new[len(types):], backward.params[0]))
+    crossing = Crossing(s, forward, backward, {count: backward.params[0], **region.arrays()})
+    keeper = WhileKeeper(crossing, count)
+    passing = [*region.passing, keeper.passing]
+    leave_with(forward, passing)
+    condition.params = (*condition.params, *(Value(t, block=condition) for t in state_types(passing)))
+    before = around(s.region, passing)
+    new = b.emit(p.control.while_, *loop.initial(s, 0), *chain.from_iterable(before), blocks=[condition, forward],
+                 types=(*types, *state_types(passing)))
+    crossing.env.update(hand_on(s.region, passing, before, new[len(types):]))
+    own = new[len(new) - len(before[-1]):]
+    crossing.close(lambda: keeper.loads(own, backward.params[0]))
     bind_results(s, loop, new)
-    trip_count = new[len(types) - 1]
     bar = yield
-    bounds = b.emit1(_s.sub, trip_count, b.const(1)), b.const(-1), b.const(-1)
+    bounds = b.emit1(_s.sub, own[0], b.const(1)), b.emit1(_s.sub, before[-1][0], b.const(1)), b.const(-1)
     run_backward(s, loop, backward, bar, bounds, node.operands)
 
 
@@ -201,8 +215,9 @@ def if_(s: Sweep, node: Node) -> Halves:
     later = Block(tuple(Value(s.type(node.results[k].type)) for k in flows))
     b.provisional.add(later)
     pairs: list[tuple[Block, Block, Cotangents]] = []
+    regions: list[Region] = []
     for block in node.blocks:
-        with b.reify() as forward:
+        with b.reify() as forward, inside(s, forward) as region:
             frames = s.forward(block)
             forward.results = (*s.values(block.results), *(s.shadow(block.results[k]) for k in handles))
         b.provisional.add(forward)
@@ -213,18 +228,26 @@ def if_(s: Sweep, node: Node) -> Halves:
             s.backward(frames, bar)
         b.provisional.discard(forward)
         pairs.append((forward, backward, bar))
+        regions.append(region)
     b.provisional.discard(later)
     reached = [v for v in free if any(v in bar.terms for _, _, bar in pairs)]
     for _, backward, bar in pairs:
         with b.on("backward"), b.into(backward):
             backward.results = tuple(bar.get(v) for v in reached)
-    crossings = [Crossing(s, forward, backward) for forward, backward, _ in pairs]
+    crossings = [Crossing(s, forward, backward, region.arrays())
+                 for (forward, backward, _), region in zip(pairs, regions, strict=True)]
     kept = _keep_results(b, crossings)
+    passing = [each for region in regions for each in region.passing]
+    for region, crossing in zip(regions, crossings, strict=True):
+        leave_with(crossing.forward, [each if each in region.passing else each.unused() for each in passing])
     types = [s.type(t) for t in node.attrs["types"]]
     types += [shadow_type(types[k]) for k in handles]
     new = b.emit(p.control.if_, condition, blocks=[forward for forward, _, _ in pairs],
-                 types=(*types, *kept), names=[v.name for v in node.results])
-    _close_results(b, crossings, new[len(types):])
+                 types=(*types, *kept, *state_types(passing)), names=[v.name for v in node.results])
+    seen = hand_on(s.region, passing, [each.entry for each in passing], new[len(types) + len(kept):])
+    for crossing in crossings:
+        crossing.env.update(seen)
+    _close_results(b, crossings, new[len(types) : len(types) + len(kept)])
     s.bind(node.results, new[: len(node.results)])
     s.shadowed([node.results[k] for k in handles], new[len(node.results) : len(types)])
     bar = yield

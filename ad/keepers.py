@@ -1,4 +1,4 @@
-"""Where loops keep residuals: arrays indexed by the iteration, sized before a `for`, growing in a `while`."""
+"""Where loops keep residuals: arrays indexed by the iteration, sized before a `for`, chains in a `while`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from lms.core import primitives as p
 from lms.core.ir import Block, Value
-from lms.core.types import ArrayType, Scalar, SumType, Type, fresh_symbol
+from lms.core.types import ArrayType, Scalar, Size, SumType, Type
 
-from .residuals import Crossing, box, box_type, known_sizes, prologue, residual, slot, unbox
+from .chains import Chain, Passing, State, with_room
+from .residuals import Crossing, box, known_sizes, prologue, slot, unbox
 
 _s, _a = p.scalar, p.array
-FIRST_CAPACITY = 8
 
 
 class ForKeeper:
@@ -24,10 +24,13 @@ class ForKeeper:
     def __init__(self, crossing: Crossing, start: Value, step: Value, trips: Value | None) -> None:
         self.crossing, self.b = crossing, crossing.sweep.builder
         self.start, self.step, self.trips = start, step, trips
-        self._loads: list[tuple[Value, Value, str]] = []  # array, what it holds, how
+        self._kept: dict[Value, tuple[Value, str]] = {}  # the array for each saved value, and how it stands there
         if trips is not None:
             self._number = self._iteration(crossing.forward)
-            self._loads = [self._keep(v) for v in crossing.saved]
+            for v in crossing.saved:
+                if isinstance(v.type, ArrayType) and (whole := self._allocate_before(v) or self._copy(v)) is not None:
+                    self._kept[v] = whole, "slot"
+            self._store([v for v in crossing.saved if v not in self._kept])
 
     def _iteration(self, block: Block) -> Value:
         """The number of the iteration, counted from zero, at the front of a block."""
@@ -40,23 +43,24 @@ class ForKeeper:
         distance = self.b.emit1(_s.sub, index, self.start) if by > 0 else self.b.emit1(_s.sub, self.start, index)
         return distance if abs(by) == 1 else self.b.emit1(_s.floordiv, distance, self.b.const(abs(by)))
 
-    def _keep(self, v: Value) -> tuple[Value, Value, str]:
-        assert self.trips is not None
-        t = v.type
-        if isinstance(t, Scalar | SumType):
-            return self._store(v, residual(self.b, t, self.trips)), v, "element"
-        assert isinstance(t, ArrayType)
-        whole = self._allocate_before(v) or self._copy(v)
-        if whole is not None:
-            return whole, v, "slot"
-        with self.b.into(self.crossing.forward):
-            boxed = box(self.b, v)
-        return self._store(boxed, residual(self.b, box_type(t), self.trips)), v, "box"
+    def _store(self, values: Sequence[Value]) -> None:
+        """Keep values as elements of arrays; arrays by handle."""
+        if not values:
+            return
+        b = self.b
+        with b.into(self.crossing.forward):
+            kept = [box(b, v) if isinstance(v.type, ArrayType) else v for v in values]
+        arrays = self._allocate([v.type for v in kept])
+        with b.into(self.crossing.forward):
+            for whole, v, element in zip(arrays, values, kept, strict=True):
+                b.emit(_a.store, whole, element, self._number, residual=True)
+                self._kept[v] = whole, "element" if v is element else "box"
 
-    def _store(self, v: Value, whole: Value) -> Value:
-        with self.b.into(self.crossing.forward):
-            self.b.emit(_a.store, whole, v, self._number, residual=True)
-        return whole
+    def _allocate(self, types: Sequence[Type], sizes: Sequence[Value] = (), dims: tuple[Size, ...] = ()) -> list[Value]:
+        """Arrays with an element, or an array of these sizes, for each iteration."""
+        assert self.trips is not None
+        elements = [t for t in types if isinstance(t, Scalar | SumType)]
+        return self.crossing.sweep.region.allocate(elements, [self.trips, *sizes], (self.b.size_of(self.trips), *dims))
 
     def _allocate_before(self, v: Value) -> Value | None:
         """Move an allocation out of the loop: the array is a slice of one that holds those of all iterations."""
@@ -71,10 +75,13 @@ class ForKeeper:
         sizes = [n for n in found if n is not None]
         if len(sizes) != len(found):
             return None
-        b = self.b
-        dims = (b.size_of(self.trips), *t.dims)
-        constant = [b.const(n.node.attrs["value"], n.node.attrs["type"]) for n in filled if n.node is not None]
-        whole = b.emit1(node.op, *constant, self.trips, *sizes, **{**node.attrs, "dims": dims})
+        if node.attrs.get("residual"):
+            (whole,) = self._allocate([t.dtype], sizes, t.dims)
+        else:
+            b = self.b
+            dims = (b.size_of(self.trips), *t.dims)
+            constant = [b.const(n.node.attrs["value"], n.node.attrs["type"]) for n in filled if n.node is not None]
+            whole = b.emit1(node.op, *constant, self.trips, *sizes, **{**node.attrs, "dims": dims})
         node.op, node.operands = _a.view, (whole, self._number)
         node.attrs = {"spec": (("at",), *[("all",)] * t.rank), "dims": t.dims}
         return whole
@@ -87,19 +94,20 @@ class ForKeeper:
         sizes = known_sizes(self.b, t)
         if sizes is None:
             return None
-        whole = residual(self.b, t.dtype, self.trips, *sizes, dims=(self.b.size_of(self.trips), *t.dims))
+        (whole,) = self._allocate([t.dtype], sizes, t.dims)
         with self.b.into(self.crossing.forward):
             self.b.emit(_a.assign, slot(self.b, whole, self._number), v, residual=True)
         return whole
 
     def loads(self) -> list[Value]:
         """The saved values of one iteration, in the backward block."""
-        if not self._loads:
+        if not self._kept:
             return []
         b = self.b
         k = self._count(self.crossing.backward.params[0])
         out = []
-        for whole, v, how in self._loads:
+        for v in self.crossing.saved:
+            whole, how = self._kept[v]
             if how == "slot":
                 out.append(slot(b, whole, k))
             else:
@@ -109,53 +117,41 @@ class ForKeeper:
 
 
 class WhileKeeper:
-    """Residuals of a `while`: arrays that the loop carries, and replaces by ones twice as long when they are full."""
+    """Residuals of a `while`: a row of a chain for each trip; what has one type stands in one array."""
 
-    def __init__(self, crossing: Crossing, count: Value, condition: Block) -> None:
+    def __init__(self, crossing: Crossing, count: Value) -> None:
         self.crossing, self.b = crossing, crossing.sweep.builder
-        b, forward, size = self.b, crossing.forward, fresh_symbol("room")
+        b, forward = self.b, crossing.forward
+        self._places: list[tuple[int, int]] = []  # of each saved value: which array of the state, which column
+        rows: dict[Type, list[Value]] = {}
         with b.into(forward):
-            kept = [box(b, v) if isinstance(v.type, ArrayType) else v for v in crossing.saved]
-        self.elements = [v.type for v in kept]
-        if not kept:
-            return
-        for block in (condition, forward):
-            more = tuple(Value(ArrayType(t, (size,)), block=block) for t in self.elements)  # type: ignore[arg-type]  # boxed
-            block.params = (*block.params, *more)
-        arrays = forward.params[-len(kept):]
+            following = b.emit1(_s.add, count, b.const(1))
+            for v in crossing.saved:
+                kept = box(b, v) if isinstance(v.type, ArrayType) else v
+                row = rows.setdefault(kept.type, [])
+                self._places.append((1 + list(rows).index(kept.type), len(row)))
+                row.append(kept)
+        self.chain = Chain([t for t in rows if isinstance(t, Scalar | SumType)], [len(row) for row in rows.values()],
+                           b.where())
+        _, *types = self.chain.types()
+        arrays = tuple(Value(t, block=forward) for t in types)
+        forward.params = (*forward.params, *arrays)
         with b.into(forward):
-            roomy = self._grown(arrays, count)
-            for array, v in zip(roomy, kept, strict=True):
-                b.emit(_a.store, array, v, count, residual=True)
-        forward.results = (*forward.results, *roomy)
+            roomy = with_room(b, arrays, following) if rows else ()
+            for array, row in zip(roomy, rows.values(), strict=True):
+                for column, kept in enumerate(row):
+                    b.emit(_a.store, array, kept, *self._at(array, count, column), residual=True)
+        self.passing = Passing(self.chain, (count, *arrays), (following, *roomy))
 
-    def _grown(self, arrays: Sequence[Value], count: Value) -> tuple[Value, ...]:
-        b = self.b
-        room = b.emit1(_a.dim, arrays[0], axis=0)
-        size = fresh_symbol("room")
-        with b.reify() as larger:
-            twice = b.emit1(_s.mul, room, b.const(2))
-            larger.results = tuple(b.emit1(_a.grow, a, twice, dims=(size,)) for a in arrays)
-        with b.reify() as same:
-            same.results = tuple(arrays)
-        full = b.emit1(_s.eq, count, room)
-        return b.emit(p.control.if_, full, blocks=[larger, same], types=self.types())
+    def _at(self, array: Value, row: Value, column: int) -> list[Value]:
+        assert isinstance(array.type, ArrayType)
+        return [row] if array.type.rank == 1 else [row, self.b.const(column)]
 
-    def types(self) -> tuple[Type, ...]:
-        """The arrays, of a size with a name of its own."""
-        size = fresh_symbol("room")
-        return tuple(ArrayType(t, (size,)) for t in self.elements)  # type: ignore[arg-type]  # boxed
-
-    def initial(self) -> list[Value]:
-        """The arrays before the first iteration."""
-        return [residual(self.b, t, self.b.const(FIRST_CAPACITY)) for t in self.elements]  # type: ignore[arg-type]  # boxed
-
-    def loads(self, arrays: Sequence[Value], k: Value) -> list[Value]:
-        """The saved values of iteration `k`, in the backward block."""
+    def loads(self, state: State, row: Value) -> list[Value]:
+        """The saved values of one trip, in the backward block."""
         b = self.b
         out = []
-        for array, v in zip(arrays, self.crossing.saved, strict=True):
-            loaded = b.emit1(_a.load, array, k, name=v.name, residual=True)
+        for (k, column), v in zip(self._places, self.crossing.saved, strict=True):
+            loaded = b.emit1(_a.load, state[k], *self._at(state[k], row, column), name=v.name, residual=True)
             out.append(unbox(b, loaded, v) if isinstance(v.type, ArrayType) else loaded)
         return out
-

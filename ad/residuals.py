@@ -189,8 +189,7 @@ class Crossing:
         if v.block is not self.forward:
             return v
         node = v.node
-        exact = isinstance(v.type, Scalar) and v.type.is_int
-        if node is None or not exact or not (node.op.elementwise or node.op is _a.const):
+        if node is None or not is_plain_integer(node):
             return None
         operands = [self.invariant(x) for x in node.operands]
         found = [x for x in operands if x is not None]
@@ -212,6 +211,12 @@ def _position(b: Builder, i: Value, n: Value, wraps: bool = True) -> Value:
     if not wraps:
         return i
     return b.emit1(_s.select, b.emit1(_s.lt, i, b.const(0)), b.emit1(_s.add, i, n), i)
+
+
+def is_plain_integer(node: Node) -> bool:
+    """Whether an operation gives an integer of its operands, element by element, or a constant one."""
+    t = node.results[0].type if len(node.results) == 1 else None
+    return (node.op.elementwise or node.op is _a.const) and isinstance(t, Scalar) and t.is_int
 
 
 def drop_unused(block: Block) -> None:

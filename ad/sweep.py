@@ -16,6 +16,7 @@ from lms.staging.rep import Rep
 
 from . import calls, control, records
 from .activity import INERT, Activity
+from .chains import Region
 from .continuations import Rule, Steps, resume, start
 from .cotangents import Cotangents, Frame, Halves
 from .memory import PARTS, Memory, is_whole
@@ -43,6 +44,7 @@ class Sweep(Replay):
         self.shadow_values: set[Value] = set()  # the new values that are kept by handle: shadows, and memory that is reversed
         self.repeatable: set[Value] = set()  # of what reads memory or makes arrays: what gives the same in the backward half
         self.late: set[Value] = set()  # of these: what does so where memory is as it was, and not before
+        self.region = Region(mode.builder)  # the block that is filled by the forward half
         self.snapshots: list[tuple[Value, frozenset[Node]]] = []  # copies, with the forward nodes that use them anyway
 
     # ------------------------------------------------------------------------------------------ halves

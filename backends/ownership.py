@@ -9,7 +9,7 @@ borrowed from it; a block's results hand one reference each to whoever receives 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lms.core import primitives as p
 from lms.core.ir import Block, Function, Node, Program, Value, walk
@@ -96,6 +96,8 @@ class Ownership:
                 moved = self._moves(block.nodes[i], values - inside[i])
                 self.moved[block.nodes[i]] = frozenset(moved)
                 gone.update(moved.values())
+                if block.nodes[i].op is p.control.if_:
+                    gone |= self._pass_on(block.nodes[i].blocks, values)
         retains = []
         for v in given:
             if v in mine and v not in gone:
@@ -143,6 +145,17 @@ class Ownership:
         """Operands that a node keeps, and may take over because nothing else uses them any more."""
         counts = Counter(h for v in node.operands for h in self.holders(v))
         return {k: v for k in self.kept(node) if (v := node.operands[k]) in ending and counts[v] == 1}
+
+    def _pass_on(self, branches: Sequence[Block], ending: set[Value]) -> set[Value]:
+        """Let branches own what they give and nobody else uses any more: where one gives it, the others release it."""
+        given = dict.fromkeys(v for b in branches for v in self.retains[b] if v in ending)
+        for v in given:
+            for b in branches:
+                if v in self.retains[b]:
+                    self.retains[b].remove(v)
+                else:
+                    self.releases[b].setdefault(len(b.nodes), []).append(v)
+        return set(given)
 
     def kept(self, node: Node) -> list[int]:
         """The positions of operands a node keeps a reference to."""

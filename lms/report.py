@@ -153,7 +153,9 @@ def _again(s: Specialization) -> Iterator[Again]:
 
 def _line(group: Group, count: np.ndarray) -> Line:
     file, line = (group.place.file, group.place.line) if group.place else ("", 0)
-    formulas = dict.fromkeys(filter(None, map(formula, group.nodes)))
+    formulas = dict.fromkeys(map(formula, group.nodes))
+    if "" in formulas:  # arrays that grow
+        formulas = {}
     return Line(file, line, linecache.getline(file, line).strip(), group.residual, tuple(formulas), int(count[PEAK]),
                 int(count[MADE]))
 

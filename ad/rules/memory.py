@@ -124,8 +124,8 @@ def _product(ns: Any) -> int:
 
 
 @on_memory(_a.grow)
-def _grow(shadow: Any, a: Any, n: Any, dims: Any) -> Steps:
-    dz = yield emit(_a.grow, a, n, dims=dims)
+def _grow(shadow: Any, a: Any, n: Any, dims: Any, **attrs: Any) -> Steps:
+    dz = yield emit(_a.grow, a, n, dims=dims, **attrs)
     both = function(p.scalar.minimum)(sizes(a)[0], n)
     size = (fresh_symbol("kept"), *_rest(a))
     emit(_a.add_into, _head(shadow, both, size), _head(dz, both, size))

@@ -72,6 +72,8 @@ def _grow(self: Lowering, node: Node) -> None:
     if not isinstance(node.result.type.dims[0], int):
         b.name_size(node.result.type.dims[0], n)
     out, _ = self.new(node)
+    if node.attrs.get("residual") and out.node is not None:
+        out.node.attrs["residual"] = True
     kept = b.emit1(p.scalar.minimum, old[0], n)
     self.fill(out, [kept, *old[1:]], lambda index: self.element(x, index))
 

@@ -104,7 +104,7 @@ def _grow(types: tuple[Type, ...], attrs: Attrs) -> tuple[Type, ...]:
     return (ArrayType(t.dtype, (attrs["dims"][0], *t.dims[1:])),)
 
 
-def _grow_eager(a: Any, n: Any, dims: Any) -> Any:
+def _grow_eager(a: Any, n: Any, dims: Any, residual: bool = False) -> Any:
     out = np.zeros((int(n), *a.shape[1:]), a.dtype)
     out[: min(len(a), int(n))] = a[: int(n)]
     return out
