@@ -9,7 +9,7 @@ borrowed from it; a block's results hand one reference each to whoever receives 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from lms.core import primitives as p
 from lms.core.ir import Block, Function, Node, Program, Value, walk
@@ -36,8 +36,9 @@ class Ownership:
     `releases[block][i]` are the values to release after its node `i` (-1: at the start; the number of nodes: after the results
     are retained). `retains[block]` are the results that need a reference of their own. `moved[node]` are the operands
     whose reference the node takes over. `invariant[loop]` are the carried values that the body hands on unchanged.
-    `on_stack` and `in_arena` are the arrays that need no counting: small, of static size, never out of their block. Those
-    in the arena have an offset in one block of memory, of `arena` bytes, that the function holds while it runs.
+    `on_stack` and `in_arena` are the arrays that need no counting: small, of static size, and either never out of their block or
+    made once and never out of the function (then loops may carry them, beside others that are counted). Those in the arena have
+    an offset in one block of memory, of `arena` bytes, that the function holds while it runs.
     `borrowing` are, by function, the parameters that it only looks at while it runs.
     """
 
@@ -49,20 +50,23 @@ class Ownership:
         self.on_stack: set[Value] = set()
         self.in_arena: dict[Value, int] = {}
         self.arena = 0
-        self._place(small_arrays(function, SMALL // 8 if recursive else SMALL, borrowing or {}), recursive)
+        limit, self._stack = (SMALL // 8, STACK // 8) if recursive else (SMALL, STACK)
+        for v, size in small_arrays(function, limit, borrowing or {}).items():
+            if not self._on_stack(v, size) and not recursive and self.arena + size <= ARENA:
+                self.in_arena[v] = self.arena
+                self.arena += -(-size // LINE) * LINE
+        for v, size in carried_arrays(function, limit, borrowing or {}).items():
+            self._on_stack(v, size)
         self._holders: dict[Value, frozenset[Value]] = {v: frozenset() for v in function.body.params}
         self._block(function.body, (), frozenset())
 
-    def _place(self, small: dict[Value, int], recursive: bool) -> None:
-        """Give small arrays their memory."""
-        left = STACK // 8 if recursive else STACK
-        for v, size in small.items():
-            if size <= left:
-                self.on_stack.add(v)
-                left -= size
-            elif not recursive and self.arena + size <= ARENA:
-                self.in_arena[v] = self.arena
-                self.arena += -(-size // LINE) * LINE
+    def _on_stack(self, v: Value, size: int) -> bool:
+        """Give a small array a place on the stack, if there is one left."""
+        if size > self._stack:
+            return False
+        self._stack -= size
+        self.on_stack.add(v)
+        return True
 
     def holders(self, v: Value) -> frozenset[Value]:
         """The owning values that keep a value alive."""
@@ -202,6 +206,54 @@ def small_arrays(function: Function, limit: int, borrowing: Borrowing) -> dict[V
     made = (node.result for node in walk(function.body) if node.op is p.array.empty)
     sizes = {v: static_bytes(v.type) for v in made if v not in escaping}
     return {v: size for v, size in sizes.items() if size is not None and size <= limit}
+
+
+def carried_arrays(function: Function, limit: int, borrowing: Borrowing) -> dict[Value, int]:
+    """The arrays of at most so many bytes that are made once, before the loops that carry them, and never leave the function."""
+    made = [node.result for node in function.body.nodes if node.op is p.array.empty]
+    sizes = {v: size for v in made if (size := static_bytes(v.type)) is not None and size <= limit}
+    if not sizes:
+        return {}
+    leaving = _leaving(function, borrowing)
+    inside = escaping_arrays(function, borrowing)
+    return {v: size for v, size in sizes.items() if v in inside and v not in leaving}
+
+
+def _leaving(function: Function, borrowing: Borrowing) -> set[Value]:
+    """The arrays that a result of the function, a record or a callee may hold, followed through loops and branches."""
+    before: dict[Value, list[Value]] = {}
+    leaving: set[Value] = set(function.body.results)
+    for node in walk(function.body):
+        if not _concerned(node):
+            continue
+        if node.op in _VIEWS or node.op is p.scalar.select:
+            before.setdefault(node.result, []).extend(node.operands)
+        elif node.blocks:
+            for earlier, later in _hands_on(node):
+                before.setdefault(later, []).append(earlier)
+        else:
+            known = borrowing.get(node.attrs["callee"], ()) if node.op is p.control.call else _LOCAL.get(node.op, ())
+            leaving.update(v for k, v in enumerate(node.operands) if k not in known)
+    stack = list(leaving)
+    while stack:
+        for v in before.get(stack.pop(), ()):
+            if v not in leaving:
+                leaving.add(v)
+                stack.append(v)
+    return leaving
+
+
+def _hands_on(node: Node) -> Iterator[tuple[Value, Value]]:
+    """What a branch or a loop gives for what, in its blocks and as its results."""
+    bodies = node.blocks if node.op is p.control.if_ else node.blocks[-1:]
+    for body in bodies:
+        yield from zip(body.results, node.results, strict=True)
+    if node.op is not p.control.if_:
+        skip, first = (1, 3) if node.op is p.control.for_ else (0, 0)
+        yield from zip(node.operands[first:], node.results, strict=True)
+        for block in node.blocks:
+            yield from zip(node.operands[first:], block.params[skip:], strict=True)
+            yield from zip(bodies[0].results, block.params[skip:], strict=True)
 
 
 def escaping_arrays(function: Function, borrowing: Borrowing) -> set[Value]:

@@ -220,7 +220,64 @@ def test_small_arrays_live_on_the_stack(native: Callable[..., Any]) -> None:
     assert "lms_new" not in f.text
 
 
+def test_small_arrays_that_a_loop_carries_live_on_the_stack(native: Callable[..., Any]) -> None:
+    def make(b: Build) -> None:
+        with b.function(i64) as f:
+            x, y = b.empty(3), b.empty(3)
+            for k in range(3):
+                b.do(a.store, x, float(k), k)
+
+            def body(i: Value, x: Value, y: Value) -> tuple[Value, ...]:
+                for k in range(3):
+                    b.do(a.store, y, b(s.add, b(a.load, x, k), b(a.load, x, (k + 1) % 3)), k)
+                return y, x
+
+            last, _ = b.loop(0, f.body.params[0], 1, [x, y], body)
+            f.body.results = tuple(b(a.load, last, k) for k in range(3))
+
+    f = check(make, native, (0,), (1,), (6,), (7,))
+    assert "@lms_make" not in f.text
+
+
+def test_a_carried_array_that_leaves_the_function_does_not(native: Callable[..., Any]) -> None:
+    def make(b: Build) -> None:
+        with b.function(i64) as f:
+            x, y = b.empty(2), b.empty(2)
+            for k in range(2):
+                b.do(a.store, x, float(k), k)
+                b.do(a.store, y, float(2 + k), k)
+            f.body.results = b.loop(0, f.body.params[0], 1, [x, y], lambda i, x, y: (y, x))[:1]
+
+    f = check(make, native, (0,), (1,), (4,))
+    assert "@lms_make" in f.text
+
+
 # ------------------------------------------------------------------------------------------- ownership
+
+
+def test_a_branch_hands_on_what_nobody_else_uses(native: Callable[..., Any]) -> None:
+    """Without counting; the branch that gives another array releases it."""
+    def make(b: Build) -> None:
+        with b.function(i64, i64) as f:
+            count, size = f.body.params
+
+            def body(i: Value, x: Value) -> tuple[Value, ...]:
+                b.do(a.store, x, b(s.add, b(a.load, x, 0), b(s.convert, i, dtype=f64)), 0)
+
+                def another() -> tuple[Value, ...]:
+                    y = b.empty(size)
+                    b.do(a.store, y, b(s.mul, b(a.load, x, 0), 0.5), 0)
+                    return (y,)
+
+                return b.choose(b(s.eq, b(s.mod, i, 3), 0), another, lambda: (x,))
+
+            first = b.empty(size)
+            b.do(a.store, first, 1.0, 0)
+            (last,) = b.loop(0, count, 1, [first], body)
+            f.body.results = (b(a.load, last, 0),)
+
+    f = check(make, native, (0, 600), (1, 600), (10, 600))
+    assert "call void @lms_retain(" not in f.text
 
 
 def test_temporaries_die_in_their_iteration(native: Callable[..., Any]) -> None:
