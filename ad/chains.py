@@ -21,7 +21,7 @@ from lms.core.errors import Span
 from lms.core.ir import Block, Value
 from lms.core.types import ArrayType, Scalar, Size, SumType, Type, fresh_symbol, i64
 
-from .residuals import is_plain_integer, residual
+from .residuals import is_plain_integer, known_size, residual, size_read
 
 if TYPE_CHECKING:
     from .sweep import Sweep
@@ -135,7 +135,17 @@ class Region:
         """Whether a number is the same in all iterations of this loop."""
         if v.block is not self.block:
             return True
+        if v.node is not None and v.node.op is _a.dim:
+            return self._is_known_before(size_read(v.node))
         return v.node is not None and is_plain_integer(v.node) and all(map(self.is_fixed, v.node.operands))
+
+    def _is_known_before(self, size: Size) -> bool:
+        b, scopes = self.builder, self.builder.scopes
+        b.scopes = scopes[: [scope.block for scope in scopes].index(self.block)] if self.block is not None else []
+        try:
+            return known_size(b, size) is not None
+        finally:
+            b.scopes = scopes
 
     def arrays(self) -> dict[Value, Value]:
         """The arrays as the block leaves them. The backward half sees them through the last state of all: they need not cross."""

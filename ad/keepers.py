@@ -71,11 +71,12 @@ class ForKeeper:
         filled = node.operands[:1] if node.op is _a.broadcast else ()
         if filled and (filled[0].node is None or filled[0].node.op is not _a.const):
             return None
-        found = [self.crossing.invariant(n) for n in node.operands[len(filled):]]
+        kept = bool(node.attrs.get("residual"))
+        found = [self.crossing.invariant(n, sizes=kept) for n in node.operands[len(filled):]]
         sizes = [n for n in found if n is not None]
         if len(sizes) != len(found):
             return None
-        if node.attrs.get("residual"):
+        if kept:
             (whole,) = self._allocate([t.dtype], sizes, t.dims)
         else:
             b = self.b

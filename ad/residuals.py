@@ -184,14 +184,17 @@ class Crossing:
 
     # ------------------------------------------------------------------------- what does not vary in a loop
 
-    def invariant(self, v: Value) -> Value | None:
-        """A forward value as a value of the enclosing block, made there again, if nothing in it varies."""
+    def invariant(self, v: Value, sizes: bool = False) -> Value | None:
+        """A forward value as a value of the enclosing block, made there again, if nothing in it varies; with `sizes`, also of
+        arrays inside, if the enclosing block knows them by name."""
         if v.block is not self.forward:
             return v
         node = v.node
+        if node is not None and node.op is _a.dim and sizes:
+            return known_size(self.sweep.builder, size_read(node))
         if node is None or not is_plain_integer(node):
             return None
-        operands = [self.invariant(x) for x in node.operands]
+        operands = [self.invariant(x, sizes) for x in node.operands]
         found = [x for x in operands if x is not None]
         return self.sweep.builder.emit1(node.op, *found, **node.attrs) if len(found) == len(operands) else None
 
@@ -211,6 +214,14 @@ def _position(b: Builder, i: Value, n: Value, wraps: bool = True) -> Value:
     if not wraps:
         return i
     return b.emit1(_s.select, b.emit1(_s.lt, i, b.const(0)), b.emit1(_s.add, i, n), i)
+
+
+def size_read(node: Node) -> Size:
+    """The size that a `dim` gives."""
+    t = node.operands[0].type
+    assert isinstance(t, ArrayType)
+    size: Size = t.dims[node.attrs["axis"]]
+    return size
 
 
 def is_plain_integer(node: Node) -> bool:
