@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from lms.core.ir import Node
 
-from .python_ops import ATOM, Expr, call, join
+from .operations import ATOM, Expr, call, join
 
 if TYPE_CHECKING:
-    from .python_function import FunctionWriter
+    from .function import FunctionWriter
 
 HELPERS = {
     "factored": '''

@@ -9,11 +9,11 @@ from lms.core import primitives as p
 from lms.core.ir import Node, Value
 from lms.core.types import ArrayType, Scalar
 
-from . import python_ops as ops
-from .python_ops import COMPARE, Expr, dtype, message, strong
+from . import operations as ops
+from .operations import COMPARE, Expr, dtype, message, strong
 
 if TYPE_CHECKING:
-    from .python_function import FunctionWriter
+    from .function import FunctionWriter
 
 
 def only_assigned(v: Value, user: Node | None) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from lms.core.types import SumType
 
-from . import python_linalg
+from . import linalg
 
 HELPERS = {
-    **python_linalg.HELPERS,
+    **linalg.HELPERS,
     "index": '''
 def index(i, n, where=""):
     """`i` as a position on an axis of size `n`: negative ones count from the end."""

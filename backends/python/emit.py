@@ -1,7 +1,7 @@
 """The program as Python: source that reads as a person would have written it, and runs on NumPy.
 
 Names come from hints; what is used once and does nothing is written where it is used; loops and branches are Python's own.
-Scalars are NumPy scalars (see `python_ops`), so integers wrap and a float program gives the interpreter's bits. What may
+Scalars are NumPy scalars (see `operations`), so integers wrap and a float program gives the interpreter's bits. What may
 raise, reads and writes happens in the program's order. Recursion is Python's own, and stops where Python's stack does.
 """
 
@@ -24,10 +24,10 @@ from lms.core.lazy import special
 from lms.core.primitives.record import Record
 from lms.core.text import qualified
 
-from .identifiers import unused
-from .python_function import FunctionWriter, spelled
-from .python_prelude import HELPERS, class_names, record_classes
-from .values import arguments, fields_of, rebuild
+from ..identifiers import unused
+from ..values import arguments, fields_of, rebuild
+from .function import FunctionWriter, spelled
+from .prelude import HELPERS, class_names, record_classes
 
 DEEPEST = 200_000
 RESERVED = {*keyword.kwlist, *dir(builtins), "np", "special", *HELPERS}

@@ -14,11 +14,11 @@ from lms.core.effects import NO_ACCESS, Access, Effects
 from lms.core.ir import Block, Function, Node, Value, free_values, walk
 from lms.core.types import ArrayType, SumType, f64, i64
 
-from . import python_linalg
-from . import python_ops as ops
-from .identifiers import Scopes
-from .python_ops import ARRAYS, TERNARY, Expr, constant, join, strong
-from .python_statements import STATEMENTS, only_assigned
+from ..identifiers import Scopes
+from . import linalg
+from . import operations as ops
+from .operations import ARRAYS, TERNARY, Expr, constant, join, strong
+from .statements import STATEMENTS, only_assigned
 
 LONGEST = 80  # an expression longer than this gets a name
 
@@ -209,7 +209,7 @@ class FunctionWriter:
             self.bound[node.result] = constant(node.attrs["value"], node.attrs["type"])
         elif node.op is p.array.broadcast and node.operands[0] in self.bound and self.loose(node):
             self.bound[node.result] = ops.spread(node, self.bound[node.operands[0]])
-        elif (write := STATEMENTS.get(node.op.name) or python_linalg.STATEMENTS.get(node.op.name)) is not None:
+        elif (write := STATEMENTS.get(node.op.name) or linalg.STATEMENTS.get(node.op.name)) is not None:
             write(self, node)
         else:
             self.offer(node, self.expression(node))
@@ -231,7 +231,7 @@ class FunctionWriter:
             assert isinstance(t, SumType)
             field, _ = t.constructors[node.attrs["tag"]].fields[node.attrs["field"]]
             return join(f"{parts[0].at(ops.ATOM)}.{field}", parts)
-        if (word := ARRAYS.get(name) or python_linalg.ARRAYS.get(name)) is not None:
+        if (word := ARRAYS.get(name) or linalg.ARRAYS.get(name)) is not None:
             return word(node, parts)
         return ops.elementwise(node, parts)
 
