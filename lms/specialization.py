@@ -104,7 +104,7 @@ class Specialization:
     @property
     def python(self) -> str:
         """The program after the passes, as Python and NumPy."""
-        from lms.backends.python import emit as python
+        from lms.backends import python
 
         return python.emit(self.simplified())
 
@@ -189,7 +189,7 @@ def _interpret(s: Specialization) -> Run:
 
 
 def _python(s: Specialization) -> Run:
-    from lms.backends.python import emit as python
+    from lms.backends import python
 
     program = _expanded(s)
     call = python.compile(program)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lms.backends import interpret
-from lms.backends.python.emit import compile, emit
+from lms.backends.python import compile, emit
 from lms.core import primitives as p
 from lms.core.ir import Program
 from lms.core.parse_text import parse_program
