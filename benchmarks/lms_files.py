@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from lms.emit import emit
 from lms.files import loads
-from lms.frontend.parse import parse
-from lms.frontend.program import check_text
+from lms.frontend.check.program import check_text
+from lms.frontend.parse.parser import parse
 
 from .measure import verdict
 

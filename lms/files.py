@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from lms.frontend import evaluate
-from lms.frontend.data import class_of
-from lms.frontend.functions import StagedFunction
-from lms.frontend.modules import Definition, Module
-from lms.frontend.program import check_file, checked
-from lms.frontend.types import ConstructorDeclaration
+from lms.frontend.check.modules import Definition, Module
+from lms.frontend.check.program import check_file, checked
+from lms.frontend.check.types import ConstructorDeclaration
+from lms.frontend.run import evaluate
+from lms.frontend.run.data import class_of
+from lms.frontend.run.functions import StagedFunction
 from lms.staging import records
 from lms.staging.functions import Traced
 

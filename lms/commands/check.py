@@ -50,8 +50,8 @@ def check(options: argparse.Namespace) -> int:
 def mistakes(path: Path) -> list[Diagnostic]:
     """Every mistake in a file, in the order of the source."""
     from lms.core.errors import Span
+    from lms.frontend.check.program import check_text
     from lms.frontend.diagnostics import Diagnostic
-    from lms.frontend.program import check_text
 
     try:
         return check_text(read(path), shown(path))[1]

@@ -42,8 +42,8 @@ def fmt(options: argparse.Namespace) -> int:
 
 def _file(path: Path, options: argparse.Namespace) -> bool:
     """Lay out one file; whether that changed it."""
-    from lms.frontend.format import format_source
     from lms.frontend.source import ending_like
+    from lms.frontend.tools.format import format_source
 
     before = read(path)
     after = ending_like(format_source(before, shown(path)), before)

@@ -1,4 +1,4 @@
-"""`lms lsp`: the language server, from what an editor asks (`lms.frontend.editing`) to its protocol, by pygls.
+"""`lms lsp`: the language server, from what an editor asks (`lms.frontend.tools.editing`) to its protocol, by pygls.
 
 It speaks on standard input and output. Positions are the protocol's: lines from 0, columns in the units the editor asked for.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pygls.lsp.server import LanguageServer
 
     from lms.frontend.diagnostics import Diagnostic
-    from lms.frontend.editing import Document, Symbol
+    from lms.frontend.tools.editing import Document, Symbol
 
 PAUSE = 0.15  # seconds without a key before a text is checked
 
@@ -71,7 +71,7 @@ class _Texts:
         self.documents: dict[str, Document] = {}
 
     def document(self, uri: str) -> Document:
-        from lms.frontend.editing import Document
+        from lms.frontend.tools.editing import Document
 
         found = self.server.workspace.get_text_document(uri)
         known = self.documents.get(uri)
@@ -146,7 +146,7 @@ class _Texts:
     def formatting(self, params: lsp.DocumentFormattingParams) -> list[lsp.TextEdit] | None:
         from lsprotocol import types as lsp
 
-        from lms.frontend.format import format_source
+        from lms.frontend.tools.format import format_source
 
         document = self.document(params.text_document.uri)
         try:

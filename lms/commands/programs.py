@@ -10,8 +10,8 @@ from lms.core.errors import LmsError, Span
 from .console import Failed
 
 if TYPE_CHECKING:
-    from lms.frontend.evaluate import Evaluation
-    from lms.frontend.modules import Top
+    from lms.frontend.check.modules import Top
+    from lms.frontend.run.evaluate import Evaluation
 
 # what Python or NumPy would raise, and the program that was made raises likewise
 RAISED = (ArithmeticError, AssertionError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
@@ -19,7 +19,7 @@ RAISED = (ArithmeticError, AssertionError, LookupError, MemoryError, RecursionEr
 
 def value(evaluation: Evaluation, top: Top) -> str:
     """Evaluate one thing at the top; its value as text, empty for the unit. Raises `LmsError`; `Failed` for what a run raises."""
-    from lms.frontend.printing import shown
+    from lms.frontend.run.printing import shown
 
     try:
         result = evaluation.step(top)

@@ -17,7 +17,7 @@ from .console import Commands, Failed, UsageError, add, paint, say
 from .files import existing, read
 
 if TYPE_CHECKING:
-    from lms.frontend.session import Session
+    from lms.frontend.tools.session import Session
 
 PROMPT, MORE = "lms> ", "...> "
 QUIT = (":quit", ":q")
@@ -34,7 +34,7 @@ echo '1 + 2' | lms repl
 
 def repl(options: argparse.Namespace) -> int:
     from lms.files import execute
-    from lms.frontend.session import Session
+    from lms.frontend.tools.session import Session
 
     prompt = Prompt(Session(execute))
     if options.file is not None:
@@ -87,7 +87,7 @@ class Prompt:
         return 0 if ok else 1
 
     def is_complete(self, text: str) -> bool:
-        from lms.frontend.parse import is_complete
+        from lms.frontend.parse.parser import is_complete
 
         return text.lstrip().startswith(":") or is_complete(text)
 
@@ -123,7 +123,7 @@ class Prompt:
         return self.commands[meant[0]]
 
     def evaluate(self, text: str, path: str = "") -> None:
-        from lms.frontend.printing import shown
+        from lms.frontend.run.printing import shown
 
         for result in self.session.enter(text, path):
             if not result.is_unit:
@@ -131,8 +131,8 @@ class Prompt:
 
     def type(self, text: str) -> None:
         """The type of an expression, and when its value is known."""
-        from lms.frontend.editing import stage
-        from lms.frontend.types import show
+        from lms.frontend.check.types import show
+        from lms.frontend.tools.editing import stage
 
         known = self.session.type(_given(text, ":type x + 1"))
         print(f"{show(known)}  {paint('// ' + stage(known), 'grey', sys.stdout)}")
@@ -177,7 +177,7 @@ class Prompt:
 
     def complete(self, text: str, state: int) -> str | None:
         """The `state`-th word that begins with `text`, as readline asks."""
-        from lms.frontend.words import INTERFACES, KEYWORDS, STAGE, TYPES
+        from lms.frontend.parse.words import INTERFACES, KEYWORDS, STAGE, TYPES
 
         words = {*self.commands, *KEYWORDS, STAGE, *TYPES, *INTERFACES, *self.session.builtins, *self.session.values,
                  *self.session.data}

@@ -42,8 +42,8 @@ def _run_python(path: Path, arguments: list[str]) -> None:
 def _run_lms(path: Path) -> None:
     """Evaluate what stands at the top of a file in order, and print each value that is not the unit."""
     from lms.files import execute
-    from lms.frontend.evaluate import Evaluation
-    from lms.frontend.program import checked
+    from lms.frontend.check.program import checked
+    from lms.frontend.run.evaluate import Evaluation
 
     module = checked(read(path), shown(path))
     evaluation = Evaluation(module, execute)

@@ -38,7 +38,7 @@ def test(options: argparse.Namespace) -> int:
 
 
 def _expects_nothing(path: Path) -> bool:
-    from lms.frontend.quines import MARK
+    from lms.frontend.tools.quines import MARK
 
     return not any(line.lstrip().startswith(MARK) for line in read(path).splitlines())
 
@@ -46,7 +46,7 @@ def _expects_nothing(path: Path) -> bool:
 def _file(path: Path, update: bool) -> bool:
     """Run one file; whether its output is what it expects, or has been written."""
     from lms.files import execute
-    from lms.frontend import quines
+    from lms.frontend.tools import quines
 
     text = read(path)
     if update:

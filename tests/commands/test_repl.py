@@ -87,7 +87,7 @@ def test_a_file_to_begin_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
 def test_words_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     from lms.commands.repl import Prompt
     from lms.files import execute
-    from lms.frontend.session import Session
+    from lms.frontend.tools.session import Session
 
     prompt = Prompt(Session(execute))
     list(prompt.session.enter("let winter = 1"))

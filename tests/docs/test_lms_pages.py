@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from lms.files import execute
-from lms.frontend import quines
+from lms.frontend.check.program import checked
 from lms.frontend.diagnostics import SourceErrors
-from lms.frontend.program import checked
+from lms.frontend.tools import quines
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["docs/language.md", "docs/tour.md"]
@@ -41,7 +41,7 @@ def _true(section: str) -> str:
 def test_the_grammar_is_the_parsers(request: pytest.FixtureRequest) -> None:
     path = ROOT / "docs/language.md"
     text = path.read_text(encoding="utf-8")
-    grammar = (ROOT / "frontend/grammar.lark").read_text(encoding="utf-8")
+    grammar = (ROOT / "frontend/parse/grammar.lark").read_text(encoding="utf-8")
     found = re.sub(r"<!-- grammar -->\n(?:\n```\n.*?^```\n)?", lambda _: f"<!-- grammar -->\n\n```\n{grammar}```\n", text,
                    flags=re.MULTILINE | re.DOTALL)
     if request.config.getoption("--update-golden"):

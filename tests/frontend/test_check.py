@@ -4,11 +4,11 @@ from time import process_time
 
 import pytest
 
-from lms.frontend import program
-from lms.frontend import typed as t
-from lms.frontend.modules import Definition
-from lms.frontend.program import check_text
-from lms.frontend.types import show
+from lms.frontend.check import program
+from lms.frontend.check import typed as t
+from lms.frontend.check.modules import Definition
+from lms.frontend.check.program import check_text
+from lms.frontend.check.types import show
 
 UNIT = """
 /// A loop, a choice, a recursion and a `match`.
@@ -92,7 +92,7 @@ def test_a_check_that_was_interrupted_leaves_nothing_behind(monkeypatch: pytest.
         raise KeyboardInterrupt
 
     with monkeypatch.context() as m:
-        m.setattr("lms.frontend.check_library.result_type", interrupted)
+        m.setattr("lms.frontend.check.library.result_type", interrupted)
         with pytest.raises(KeyboardInterrupt):
             check_text(text)
     assert not check_text(text)[1]

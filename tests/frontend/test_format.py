@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lms.frontend.format import format_source
-from lms.frontend.parse import parse, parse_partial, tokens
-from lms.frontend.walk import same
+from lms.frontend.parse.parser import parse, parse_partial, tokens
+from lms.frontend.parse.walk import same
+from lms.frontend.tools.format import format_source
 from tests.conftest import Golden
 
 LAYOUTS = Path(__file__).parent / "layouts"

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from lms.files import execute
+from lms.frontend.check.program import check_file
 from lms.frontend.diagnostics import SourceErrors
-from lms.frontend.evaluate import Evaluation
-from lms.frontend.program import check_file
+from lms.frontend.run.evaluate import Evaluation
 
 OTHER = """
 def _hidden(x: f64): f64 = x

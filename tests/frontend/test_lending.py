@@ -3,9 +3,9 @@
 import pytest
 
 from lms.files import execute
+from lms.frontend.check.program import checked
 from lms.frontend.diagnostics import Diagnostic
-from lms.frontend.evaluate import Evaluation
-from lms.frontend.program import checked
+from lms.frontend.run.evaluate import Evaluation
 
 BEGIN = """
 def same[n](x: Rep[f64[n]]): Rep[f64[n]] = x

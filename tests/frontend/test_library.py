@@ -10,8 +10,8 @@ import scipy.special
 from scipy import special
 
 from lms.files import loads
-from lms.frontend import check_library
-from lms.frontend.check_builtins import BUILTINS
+from lms.frontend.check import library
+from lms.frontend.check.builtins import BUILTINS
 from lms.staging import linalg, ops
 from tests.staging.test_table import held, listed
 
@@ -56,20 +56,20 @@ EAGER = {"fill_diagonal": lambda a, v: np.where(np.eye(3) > 0, v, a), "lgamma": 
 def test_the_table_is_whole() -> None:
     every = set().union(held(np), held(math), held(special), held(scipy.linalg), held(np.linalg), ops.__all__,
                         linalg.__all__)
-    ours = {name for name in BUILTINS if name in check_library.functions()} | check_library.OWN
-    assert every - set(check_library.LEFT_OUT) == ours
-    assert not ours & set(check_library.LEFT_OUT)
+    ours = {name for name in BUILTINS if name in library.functions()} | library.OWN
+    assert every - set(library.LEFT_OUT) == ours
+    assert not ours & set(library.LEFT_OUT)
 
 
 def test_what_is_left_out_is_told() -> None:
     section = PAGE.split("## Built in")[1]
-    assert not {name for name in check_library.LEFT_OUT if f"`{name}`" not in section}
+    assert not {name for name in library.LEFT_OUT if f"`{name}`" not in section}
     assert listed("lms")  # the page that names them all
 
 
 def python(name: str) -> object:
-    for library in (EAGER, np, special, math, np.linalg, scipy.linalg, ops):
-        found = library.get(name) if isinstance(library, dict) else getattr(library, name, None)
+    for names in (EAGER, np, special, math, np.linalg, scipy.linalg, ops):
+        found = names.get(name) if isinstance(names, dict) else getattr(names, name, None)
         if found is not None:
             return found
     raise AssertionError(name)
@@ -89,7 +89,7 @@ def arguments(name: str) -> str:
     return CALLS.get(name, "x")
 
 
-@pytest.mark.parametrize("name", sorted(check_library.functions()))
+@pytest.mark.parametrize("name", sorted(library.functions()))
 def test_a_function_gives_what_it_gives_in_python(name: str) -> None:
     call = f"{name}({arguments(name)})"
     if name == "fill_diagonal":

@@ -4,9 +4,9 @@ import pytest
 
 from lms.files import loads
 from lms.frontend.diagnostics import SourceErrors
-from lms.frontend.format import format_source
-from lms.frontend.parse import parse
-from lms.frontend.walk import same
+from lms.frontend.parse.parser import parse
+from lms.frontend.parse.walk import same
+from lms.frontend.tools.format import format_source
 
 LONG = 1500
 

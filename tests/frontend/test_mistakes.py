@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from lms.files import execute
+from lms.frontend.check.program import check_text
 from lms.frontend.codes import CODES
 from lms.frontend.diagnostics import Diagnostic, explain
-from lms.frontend.evaluate import Evaluation
-from lms.frontend.program import check_text
+from lms.frontend.run.evaluate import Evaluation
 from tests.conftest import GOLDEN, Golden
 
 MISTAKES = sorted((Path(__file__).parent / "mistakes").glob("*.lms"))

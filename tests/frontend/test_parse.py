@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from lms.frontend import syntax as s
 from lms.frontend.diagnostics import SourceErrors
-from lms.frontend.parse import is_complete, parse, parse_expression, parse_partial, parse_type
-from lms.frontend.walk import same
+from lms.frontend.parse import syntax as s
+from lms.frontend.parse.parser import is_complete, parse, parse_expression, parse_partial, parse_type
+from lms.frontend.parse.walk import same
 
 
 def shape(e: object) -> str:

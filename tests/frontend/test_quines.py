@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lms.files import execute
-from lms.frontend import quines
+from lms.frontend.tools import quines
 
 HERE = Path(__file__).parent
 FILES = [*sorted((HERE / "quines").glob("*.lms")), *sorted((HERE.parents[1] / "examples" / "lms").glob("*.lms"))]

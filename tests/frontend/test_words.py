@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pygments.token import Comment, Error, Generic, Keyword, Name, Number, Operator, Punctuation, String
 
-from lms.frontend import words
-from lms.frontend.highlight import LmsLexer
-from lms.frontend.parse import keywords, tokens
+from lms.frontend.parse import words
+from lms.frontend.parse.parser import keywords, tokens
+from lms.frontend.tools.highlight import LmsLexer
 
 ROOT = Path(__file__).parents[2]
 VSCODE = ROOT / "editors" / "vscode"

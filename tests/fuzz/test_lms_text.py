@@ -13,8 +13,8 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from lms.files import execute
-from lms.frontend import quines
 from lms.frontend.diagnostics import SourceErrors
+from lms.frontend.tools import quines
 from tests.fuzz.test_programs import fuzz
 
 pytestmark = [pytest.mark.fuzz(sample=True), pytest.mark.timeout(0)]

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from lms.files import loads
+from lms.frontend.check.types import is_later
 from lms.frontend.codes import CODES
 from lms.frontend.diagnostics import Diagnostic, SourceErrors
-from lms.frontend.editing import Document
-from lms.frontend.format import format_source
-from lms.frontend.parse import parse, tokens
-from lms.frontend.types import is_later
-from lms.frontend.walk import same
+from lms.frontend.parse.parser import parse, tokens
+from lms.frontend.parse.walk import same
+from lms.frontend.tools.editing import Document
+from lms.frontend.tools.format import format_source
 from tests.fuzz.sources import source
 
 ROOT = Path(__file__).parents[2]
