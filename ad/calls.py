@@ -17,9 +17,9 @@ from lms.core.ir import Block, Node, Value
 from lms.core.types import ArrayType, Constructor, SumType, Type, fresh_symbol, is_differentiable
 
 from .activity import Activity
-from .checkpoint import run_again
+from .checkpoint.again import run_again
 from .cotangents import Cotangents, Halves, zero
-from .residuals import Crossing
+from .residuals.closing import Crossing
 from .shadows import shadow_type
 
 if TYPE_CHECKING:

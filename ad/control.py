@@ -15,10 +15,10 @@ from lms.core.builder import Builder
 from lms.core.ir import Block, Node, Value, free_values, substitute, walk
 from lms.core.types import ArrayType, Type, i64
 
-from .chains import Region, around, hand_on, inside, leave_with, state_types
 from .cotangents import Cotangents, Frame, Halves, zero
-from .keepers import ForKeeper, WhileKeeper
-from .residuals import Crossing, box, box_type, needs_box, stand_in, unbox
+from .residuals.chains import Region, around, hand_on, inside, leave_with, state_types
+from .residuals.closing import Crossing, box, box_type, needs_box, stand_in, unbox
+from .residuals.keepers import ForKeeper, WhileKeeper
 from .shadows import shadow_type
 
 if TYPE_CHECKING:

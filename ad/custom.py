@@ -30,7 +30,7 @@ from lms.staging.tracer import tracer
 from .calls import keep_frame, read_frame
 from .continuations import Rule, Steps, resume, start
 from .cotangents import zero
-from .residuals import Crossing
+from .residuals.closing import Crossing
 from .rules.complex import complex_, is_complex
 
 

@@ -11,8 +11,8 @@ from lms.core.effects import Effects
 from lms.core.errors import StagingError
 from lms.core.ir import Node, Program, walk
 
+from .checkpoint.plans import Plans
 from .forward import ForwardMode
-from .plans import Plans
 from .reverse import ReverseMode
 
 _DERIVATIVES = (p.control.vjp, p.control.jvp)

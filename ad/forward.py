@@ -386,7 +386,7 @@ class _Forward(Replay):
             key = more
 
     def _called(self, node: Node, a: Activity) -> dict[str, Any]:
-        """What a call with tangents calls, and how it is run again: as the call without them (`checkpoint`)."""
+        """What a call with tangents calls, and how it is run again: as the call without them (`checkpoint/again`)."""
         mode, lanes, attrs = self.mode, self.lanes.n, node.attrs
         called: dict[str, Any] = {key: mode.derivative(attrs[key], mode.activities.of(attrs[key], a.params), lanes)
                                   for key in ("callee", "again") if key in attrs}

@@ -18,11 +18,11 @@ from lms.core.types import ArrayType, SumType, is_differentiable
 
 from . import calls, parted
 from .activity import Activities, Activity
-from .checkpoint import Whole
+from .checkpoint.again import Whole
+from .checkpoint.revolve import Plan
 from .cotangents import Cotangents, zero
 from .memory import Memory, overwritten
-from .reversal import chosen
-from .revolve import Plan
+from .reversal.choice import chosen
 from .shadows import gradient, seed
 from .sweep import Sweep
 

@@ -16,15 +16,15 @@ from lms.staging.rep import Rep
 
 from . import calls, control, records
 from .activity import INERT, Activity
-from .chains import Region
 from .continuations import Rule, Steps, resume, start
 from .cotangents import Cotangents, Frame, Halves
 from .memory import PARTS, Memory, is_whole
-from .reversal import NOTHING, Reversal
+from .residuals.chains import Region
+from .reversal.choice import NOTHING, Reversal
+from .reversal.undo import undoing
 from .rules import MEMORY, RULES, no_derivative
 from .rules.complex import rule_of
 from .shadows import fresh
-from .undo import undoing
 
 if TYPE_CHECKING:
     from .reverse import ReverseMode

@@ -16,9 +16,9 @@ from typing import Any
 from lms.ad import api as ad
 from lms.ad.beside import beside, converted
 from lms.ad.calls import unsized
+from lms.ad.checkpoint.plans import Plans
 from lms.ad.differentiate import Differentiate
 from lms.ad.parted import written
-from lms.ad.plans import Plans
 from lms.core import primitives as p
 from lms.core.builder import Builder, building, current
 from lms.core.effects import Effects

@@ -1,0 +1,1 @@
+"""For people: formatting, colours, what editors ask, prompts, files that hold their own output."""

@@ -8,7 +8,7 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lms.ad.min_cut import INFINITE, Network
+from lms.ad.residuals.min_cut import INFINITE, Network
 
 Arcs = list[tuple[int, int, int]]
 

@@ -10,7 +10,7 @@ import pytest
 
 import lms
 from lms import Array, Mut, Rep, f64, i64
-from lms.ad.reversal import Choice
+from lms.ad.reversal.choice import Choice
 
 V = Rep[Array[f64, "n"]]
 M = Rep[Array[f64, "n", "n"]]

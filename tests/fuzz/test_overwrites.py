@@ -12,7 +12,7 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 import lms
-from lms.ad.reversal import Choice, Group
+from lms.ad.reversal.choice import Choice, Group
 from lms.core.ir import Node
 from tests.fuzz.overwrites import overwrites
 from tests.fuzz.programs import indented

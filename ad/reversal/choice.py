@@ -27,8 +27,8 @@ from lms.core.effects import Root
 from lms.core.ir import Block, Node, Value, walk
 from lms.core.types import ArrayType, Scalar
 
+from ..memory import Memory
 from .dependence import Dependence
-from .memory import Memory
 from .wanted import Demand
 
 _a = p.array

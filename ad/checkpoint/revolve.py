@@ -22,12 +22,12 @@ from lms.core.data import replace
 from lms.core.ir import Value
 from lms.core.types import ArrayType, Scalar, Type, fresh_symbol, i64, is_differentiable
 
-from .cotangents import zero
-from .shadows import shadow_type
+from ..cotangents import zero
+from ..shadows import shadow_type
 
 if TYPE_CHECKING:
-    from .checkpoint import Whole
-    from .reverse import ReverseMode
+    from ..reverse import ReverseMode
+    from .again import Whole
 
 _s, _c = p.scalar, p.control
 Plan = tuple[int, ...]  # how many iterations are few; for every result of `run`, the parameter that it becomes
@@ -124,7 +124,7 @@ class Backward:
 
     def _few(self, j: Value, ds: Sequence[Value]) -> tuple[Value, ...]:
         """Both halves of all that is left, in one function."""
-        from .checkpoint import whole
+        from .again import whole
 
         b, key = self.b, self.key
         operands = self._operands(j, self.params[2])
@@ -162,7 +162,7 @@ class Backward:
 
     def _operands(self, j: Value, k: Value) -> list[Value]:
         """The parameters, as `run` may change them, for the iterations up to j."""
-        from .checkpoint import own
+        from .again import own
 
         return [self.params[0], j, k, *(own(self.mode, self.key.callee, n, self.params[n]) for n in range(3, len(self.params)))]
 

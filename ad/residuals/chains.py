@@ -21,10 +21,10 @@ from lms.core.errors import Span
 from lms.core.ir import Block, Value
 from lms.core.types import ArrayType, Scalar, Size, SumType, Type, fresh_symbol, i64
 
-from .residuals import is_plain_integer, known_size, residual, size_read
+from .closing import is_plain_integer, known_size, residual, size_read
 
 if TYPE_CHECKING:
-    from .sweep import Sweep
+    from ..sweep import Sweep
 
 _s, _a = p.scalar, p.array
 FIRST = 64  # numbers that an array has room for at first, if its rows are not long

@@ -17,14 +17,14 @@ from lms.core.errors import StagingError
 from lms.core.ir import Node, Value
 from lms.core.types import ArrayType, Scalar, SumType
 
-from .cotangents import Cotangents, Halves, zero
-from .reversal import NOTHING, chosen
+from ..cotangents import Cotangents, Halves, zero
+from ..reversal.choice import NOTHING, chosen
+from ..shadows import shadow_type, zeros
 from .revolve import Backward
-from .shadows import shadow_type, zeros
 
 if TYPE_CHECKING:
-    from .reverse import ReverseMode
-    from .sweep import Sweep
+    from ..reverse import ReverseMode
+    from ..sweep import Sweep
 
 _a, _c = p.array, p.control
 
@@ -51,7 +51,7 @@ def carrier(mode: ReverseMode, key: Whole) -> str:
 
 
 def _function(mode: ReverseMode, key: Whole, both: bool) -> str:
-    from .sweep import Sweep
+    from ..sweep import Sweep
 
     activity, b = mode.activities.useful(key.callee, key.params), mode.builder
     body = activity.function.body

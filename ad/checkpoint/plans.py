@@ -1,5 +1,5 @@
 """Checkpointed loops as programs. Before a function is differentiated, a loop with a plan becomes calls to be run *again*:
-calls whose residuals are their arguments (`checkpoint`). With `run(i, j, x)` for the iterations from i to j,
+calls whose residuals are their arguments (`again`). With `run(i, j, x)` for the iterations from i to j,
 
     sqrt          for each segment (i, j):  x = run(i, j, x) again run
     revolve(k)    x = run(0, n, x) again run, with k snapshots (`revolve`)
@@ -22,9 +22,9 @@ from lms.core.ir import Function, Node, Program, Value, free_values, named, walk
 from lms.core.types import ArrayType, Scalar, SumType, Type, f64, fresh_symbol, i64
 from lms.staging.checkpoints import snapshots
 
+from ..control import trips
 from .apart import Apart
-from .control import trips
-from .plan_cost import refuse_excess
+from .cost import refuse_excess
 
 _s, _a, _c = p.scalar, p.array, p.control
 LOOPS = (_c.for_, _c.while_)

@@ -15,8 +15,8 @@ from lms.core.errors import StagingError
 from lms.core.ir import Block, Node, Value
 from lms.core.types import ArrayType, Scalar, Type, f64, i64
 
-from .control import trips
-from .residuals import known_sizes
+from ..control import trips
+from ..residuals.closing import known_sizes
 
 _s, _c = p.scalar, p.control
 SMALL = 1 << 20  # bytes: a plan that keeps less is never refused

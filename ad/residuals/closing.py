@@ -17,12 +17,12 @@ from lms.core.builder import Builder
 from lms.core.ir import Block, Node, Value, free_values, substitute, walk
 from lms.core.types import ArrayType, Constructor, Dim, Scalar, Size, SumType, Type, element, symbol
 
+from ..reversal.undo import settle
 from .min_cut import INFINITE, Network
-from .undo import settle
 from .worth import to_keep, to_make
 
 if TYPE_CHECKING:
-    from .sweep import Sweep
+    from ..sweep import Sweep
 
 _s, _a = p.scalar, p.array
 HANDLES = frozenset({_a.view, _a.transpose, _a.reshape, _a.dim, p.record.project, p.record.tag})

@@ -14,11 +14,11 @@ from lms.core.effects import Roots
 from lms.core.ir import Block, Node, Value, walk
 from lms.core.types import ArrayType, Scalar
 
-from .activity import INERT
+from ..activity import INERT
+from ..memory import Memory
+from ..residuals.worth import to_keep, to_make
+from ..rules import MEMORY
 from .dependence import Places
-from .memory import Memory
-from .rules import MEMORY
-from .worth import to_keep, to_make
 
 _s, _a, _c = p.scalar, p.array, p.control
 MANY = 64  # trips of a loop, and sizes, that are known later

@@ -1,4 +1,4 @@
-"""Undoing writes in the backward half, and reading again, there, what they had changed; `reversal` says which and what."""
+"""Undoing writes in the backward half, and reading again, there, what they had changed; `choice` says which and what."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from lms.core import primitives as p
 from lms.core.ir import Block, Node, Value, free_values
 
 if TYPE_CHECKING:
-    from .cotangents import Cotangents, Halves
-    from .sweep import Sweep
+    from ..cotangents import Cotangents, Halves
+    from ..sweep import Sweep
 
 _a = p.array
 

@@ -1,0 +1,1 @@
+"""Loops whose iterations are run again in the backward half, from snapshots."""
