@@ -20,6 +20,7 @@ from .entry import entry_text
 from .leaves import Parameters
 from .merge import merge
 from .native import LAYOUT_HOLDS, Choosy, NativeCallable, set_entries
+from .writer import escaped, quoted
 
 EXPORTS = ("lms_entry", "lms_here")
 _SPECIAL = {"lms_psi": ("scipy.special.cython_special", "__pyx_fuse_1psi")}
@@ -91,19 +92,20 @@ class CompiledFunction(NativeCallable):
 
     @property
     def llvm(self) -> str:
-        """The optimised module as LLVM text."""
-        return str(jit.optimise(self.text, self.opt))
+        """The program as optimised LLVM text: the function by its name, without the entry that Python calls."""
+        return str(self._optimised())
 
     @property
     def asm(self) -> str:
-        """The machine code as assembly."""
+        """The same as assembly."""
         with jit.lock:
-            return jit.assembly(jit.optimise(self.text, self.opt), self.opt)
+            return jit.assembly(self._optimised(), self.opt)
 
-    @property
-    def object_code(self) -> bytes:
-        """The machine code as a relocatable object."""
-        return cache.object_code(self.text, self.opt)
+    def _optimised(self) -> Any:
+        text, name = _whole(self.module, native=True, entry=False), f'"{escaped(self.function.name)}"'
+        if f"@{self.function.name}(" in text:  # the name of a function that it calls
+            name = quoted(self.function.name, "program")
+        return jit.optimise(text.replace("define internal i32 @lms_inner(", f"define i32 @{name}("), self.opt)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CompiledFunction, (self.module, self.function, self.opt, self.debug, self.native)
@@ -122,11 +124,11 @@ class CompiledFunction(NativeCallable):
         return support.resolve(name)
 
 
-def _whole(module: Module, native: bool) -> str:
+def _whole(module: Module, native: bool, entry: bool = True) -> str:
     """The module with its entry and what it calls. All but the entry is internal: what is not called is not compiled."""
     provided = "".join(map(declaration, sorted(module.callbacks)))
     text = _EXPORTED.sub("define internal ", module.text) if native else module.text
-    return merge(text, entry_text(module) if native else flat.TEXT, provided)
+    return merge(text, (entry_text(module) if native else flat.TEXT) if entry else "", provided)
 
 
 _EXPORTED = re.compile(r"^define (?=void @lms_(?:free|finish)\()", re.MULTILINE)

@@ -86,8 +86,12 @@ class ModuleWriter:
 
 def quoted(name: str, what: str = "f") -> str:
     """The LLVM name of a function of the program, or of something that belongs to it."""
-    plain = "".join(c if c.isalnum() and c.isascii() or c in "._-$<>" else f"\\{b:02X}" for ch in name for c, b in _bytes(ch))
-    return f'"lms.{what}.{plain}"'
+    return f'"lms.{what}.{escaped(name)}"'
+
+
+def escaped(name: str) -> str:
+    """Any text as it stands in a quoted name of LLVM."""
+    return "".join(c if c.isalnum() and c.isascii() or c in "._-$<>" else f"\\{b:02X}" for ch in name for c, b in _bytes(ch))
 
 
 def _bytes(ch: str) -> list[tuple[str, int]]:
