@@ -10,8 +10,8 @@ from lms.core.ir import Value
 from lms.core.types import ArrayType, Scalar, SumType, is_differentiable
 from lms.staging import shapes, trees
 from lms.staging.arguments import Later
-from lms.staging.elementwise import cast
 from lms.staging.joins import describe
+from lms.staging.library.elementwise import cast
 from lms.staging.rep import Rep, lift_value
 
 from .tangents import zero

@@ -18,12 +18,12 @@ from lms.core.data import dataclass
 from lms.core.errors import ShapeError, Span, StagingError, StagingTypeError, here, is_ours
 from lms.core.ir import Function, Node, Value, free_values
 from lms.core.types import ArrayType, Scalar, SumType, Type, is_differentiable
-from lms.staging import elementary as el
 from lms.staging import functions, results, shapes, trees
 from lms.staging.arguments import Later, Signature, definition
-from lms.staging.derivatives import columns
 from lms.staging.functions import Call
 from lms.staging.joins import describe
+from lms.staging.library import elementary as el
+from lms.staging.library.derivatives import columns
 from lms.staging.rep import Rep, lift_value
 from lms.staging.tracer import tracer
 

@@ -16,15 +16,16 @@ from lms.core.data import dataclass
 from lms.core.errors import StagingError, StagingTypeError, here
 from lms.core.ir import Value
 from lms.core.types import ArrayType, element, f64, fresh_symbol, is_differentiable
-from lms.staging import arrays, shapes
-from lms.staging import elementary as el
+from lms.staging import shapes
 from lms.staging.arguments import Signature
-from lms.staging.control import cond
-from lms.staging.creation import asarray
-from lms.staging.elementwise import cast, check
+from lms.staging.control.choices import cond
+from lms.staging.control.loops import while_loop
 from lms.staging.functions import Call
 from lms.staging.joins import describe, promote
-from lms.staging.loops import while_loop
+from lms.staging.library import arrays
+from lms.staging.library import elementary as el
+from lms.staging.library.creation import asarray
+from lms.staging.library.elementwise import cast, check
 from lms.staging.rep import Rep
 
 from . import api, custom

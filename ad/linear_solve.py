@@ -15,14 +15,14 @@ from typing import Any
 from lms.core.builder import current
 from lms.core.data import dataclass
 from lms.core.types import ArrayType, element, f64, is_differentiable
-from lms.staging import arrays, linalg, shaping
-from lms.staging import elementary as el
 from lms.staging.arguments import Signature
-from lms.staging.control import cond
-from lms.staging.creation import zeros
-from lms.staging.derivatives import columns
-from lms.staging.elementwise import check
-from lms.staging.loops import fori_loop, while_loop
+from lms.staging.control.choices import cond
+from lms.staging.control.loops import fori_loop, while_loop
+from lms.staging.library import arrays, linalg, shaping
+from lms.staging.library import elementary as el
+from lms.staging.library.creation import zeros
+from lms.staging.library.derivatives import columns
+from lms.staging.library.elementwise import check
 from lms.staging.rep import Rep
 
 from . import api, custom

@@ -7,7 +7,7 @@ compiler.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lms.staging.ops import *  # noqa: F403  # the array and math functions
+    from lms.staging.library.ops import *  # noqa: F403  # the array and math functions
 
     from .public import *  # noqa: F403  # the others
 else:

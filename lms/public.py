@@ -3,15 +3,15 @@
 from typing import TYPE_CHECKING
 
 from lms.core.errors import SpecializationWarning, StagingError
-from lms.staging import linalg, ops, random
 from lms.staging.annotations import dims
 from lms.staging.calls import print_now, py_call
-from lms.staging.control import cond
+from lms.staging.control.choices import cond
+from lms.staging.control.iterables import lms_range as range  # the language's own, as its arrays are
+from lms.staging.control.iterables import unroll
+from lms.staging.control.loops import fori_loop, while_loop
 from lms.staging.explain import explain
-from lms.staging.iterables import lms_range as range  # the language's own, as its arrays are
-from lms.staging.iterables import unroll
-from lms.staging.loops import fori_loop, while_loop
-from lms.staging.ops import *  # noqa: F403  # the array and math functions: the list is `ops.__all__`
+from lms.staging.library import linalg, ops, random
+from lms.staging.library.ops import *  # noqa: F403  # the array and math functions: the list is `ops.__all__`
 
 from .api import Staged, check_pure, stage, unstaged
 from .check import check_grads

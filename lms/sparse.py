@@ -14,10 +14,10 @@ from lms.core.data import dataclass
 from lms.core.errors import ShapeError, StagingTypeError, here
 from lms.staging import trees
 from lms.staging.arguments import Signature
-from lms.staging.creation import zeros
+from lms.staging.control.loops import fori_loop
 from lms.staging.joins import describe
-from lms.staging.loops import fori_loop
-from lms.staging.shaping import reshape
+from lms.staging.library.creation import zeros
+from lms.staging.library.shaping import reshape
 
 from .api import Staged, inputs
 from .derivatives import Derived, as_staged, grad, kept

@@ -4,16 +4,19 @@
     joins         the types of mixed operands, and of variables where paths meet
     shapes        broadcasting, and sizes that are checked later
     table         from Python callables to their staged forms
-    elementwise   elementary   creation   arrays   shaping   numeric   linalg   special   indexing   slices   methods
-    protocol      random
+    library/      elementwise   elementary   creation   arrays   joining   shaping   numeric   statistics   linalg   matrices
+                  least_squares   special   indexing   slices   methods   protocol   random   derivatives
                   operations, by the names of NumPy; `ops` is the list of them
     calls  reach  what a call means in staged code: staged, virtualised, done now, refused
     annotations   arguments   results   trees   records
                   which arguments are staged, with which types; containers, and sums of records
     tracer        functions   dependencies
                   from Python functions to functions of a program; what they capture, and what they depend on
-    source        and its kin: the rewriting that lets control flow stage itself
-    runtime       control   loops   blocks   state   carried   matching   comprehensions   hygiene   messages   iterables
-                  what rewritten code calls
-    derivatives   explain
+    source/       virtualize   find   jumps   match   names   rewrite   expressions
+                  the rewriting that lets control flow stage itself
+    control/      runtime   choices   loops   iterables   comprehensions   matching   messages
+                  blocks   state   carried   hygiene
+                  what rewritten code calls, and what it knows of the block it is in
+    checkpoints   what `checkpoint=` may say
+    explain       a function line by line, with what ran now and what was left for later
 """

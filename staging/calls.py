@@ -23,13 +23,14 @@ from lms.core.errors import StagingError, StagingTypeError, here
 from lms.core.lazy import special
 from lms.core.types import ArrayType, Scalar, SumType, Type, bool_, c128, element, f64, i64
 
-from . import arrays, joining, reach, shaping
-from . import elementary as el
+from . import reach
 from .annotations import Annotation, scalar_type
-from .creation import asarray
-from .elementwise import cast, check, select, truth
 from .joins import describe, is_weak, promote
-from .protocol import call_entry
+from .library import arrays, joining, shaping
+from .library import elementary as el
+from .library.creation import asarray
+from .library.elementwise import cast, check, select, truth
+from .library.protocol import call_entry
 from .rep import Rep, Weak, lift_value, scalar
 from .table import ALWAYS, STAGED, holds_rep, stages
 from .tracer import Tracer, tracer
@@ -102,7 +103,7 @@ def _entry(f: Any) -> Callable[..., Any] | None:
 
 def _virtualized(f: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """A call of the user's own function: its source is virtualised, its body runs in place."""
-    from .source import virtualize
+    from .source.virtualize import virtualize
 
     depth = _depth.get()
     if depth >= DEPTH:
@@ -281,7 +282,7 @@ def _real(x: Any, to: Any) -> Any:
 def _complex(x: Any, y: Any) -> Any:
     if promote(x).is_complex or promote(y).is_complex:
         return el.add(cast(x, c128), el.multiply(y, 1j))
-    from .elementwise import apply
+    from .library.elementwise import apply
 
     return apply(p.scalar.complex_, x, y, kinds="f")
 

@@ -16,7 +16,7 @@ from lms.core.ir import Program, Value, walk
 
 from .arguments import Signature
 from .functions import trace
-from .source import is_virtual_code
+from .source.virtualize import is_virtual_code
 
 _SILENT = frozenset((p.array.const,))  # a constant is made for what uses it, and is no step of the program
 

@@ -176,7 +176,7 @@ def run(function: Callable[..., Any], signature: Signature, bound: Bound, leaves
 
 
 def _virtualized(function: Callable[..., Any]) -> Callable[..., Any]:
-    from .source import virtualize
+    from .source.virtualize import virtualize
 
     return function if is_ours(getattr(function, "__code__", _HERE)) else virtualize(function)
 

@@ -273,17 +273,17 @@ class Rep:
     # -------------------------------------------------------------------------- elements, attributes, methods
 
     def __getitem__(self, key: Any) -> Any:
-        from .indexing import get
+        from .library.indexing import get
 
         return get(self, key)
 
     def __setitem__(self, key: Any, item: Any) -> None:
-        from .indexing import put
+        from .library.indexing import put
 
         put(self, key, item)
 
     def __getattr__(self, name: str) -> Any:
-        from .methods import attribute
+        from .library.methods import attribute
 
         return attribute(self, name)
 
@@ -295,17 +295,17 @@ class Rep:
                            fix="make a new record, or store into an array")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        from .protocol import array_ufunc
+        from .library.protocol import array_ufunc
 
         return array_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        from .protocol import array_function
+        from .library.protocol import array_function
 
         return array_function(function, args, kwargs)
 
     def __copy__(self) -> Rep:
-        from .creation import copy
+        from .library.creation import copy
 
         return copy(self) if self.ndim else self
 
@@ -327,7 +327,7 @@ Weak.__name__ = "Rep"  # in Python's own messages, such as "unsupported operand 
 
 
 def _ops() -> Any:
-    from . import ops
+    from .library import ops
 
     return ops
 
@@ -342,7 +342,7 @@ def _in_place(name: str, x: Rep, y: Any) -> Any:
     """`x op= y`: an array changes, as in NumPy; a number is another number."""
     if not (is_operand(y) and x.ndim):
         return NotImplemented
-    from .indexing import in_place
+    from .library.indexing import in_place
 
     return in_place(x, name, y)
 

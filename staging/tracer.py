@@ -118,7 +118,7 @@ class Tracer(Builder):
         function = getattr(function, "__func__", function)
         if not isinstance(function, FunctionType) or is_ours(function.__code__):
             return
-        from .source import is_virtual
+        from .source.virtualize import is_virtual
 
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             self._depend(cell, name)

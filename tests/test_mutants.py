@@ -96,7 +96,7 @@ MUTANTS = [
            "opposite = w.op(f\"icmp slt", "opposite = w.op(f\"icmp sgt", "tests/backends/test_llvm_scalars.py -k mod"),
     Mutant("arguments that overlap", "backends/llvm/leaves.py",
            "if k != m and isinstance", "if k < m and isinstance", f"{MEANING} -k w4_aliased"),
-    Mutant("an int divided by zero", "staging/elementwise.py",
+    Mutant("an int divided by zero", "staging/library/elementwise.py",
            "if known is None or known == 0:", "if known == 0:", f"{MEANING} -k w10_"),
     Mutant("a global that changes", "staging/functions.py",
            "return all(d.holds() for d in self.dependencies)", "return True", f"{MEANING} -k w11_"),

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from lms.core import primitives as p
-from lms.staging.special import higher_polygamma
+from lms.staging.library.special import higher_polygamma
 
 from ..continuations import Steps, derivative
 from .apply import dtype, emit, function, where

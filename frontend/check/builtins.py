@@ -9,7 +9,7 @@ from typing import Any
 
 from lms.core.errors import Span
 from lms.core.types import SCALARS, Scalar
-from lms.staging import ops
+from lms.staging.library import ops
 from lms.staging.rep import Rep
 
 from ..diagnostics import Diagnostic

@@ -1,7 +1,7 @@
 """`break`, `continue` and `return` that are decided later: the syntax without them, in terms of flags and branches.
 
 A jump sets a flag of the generated program; what follows it stands under `if !flag`, and loops go on while the flag is not set.
-The names of the flags begin with `%`, which no name of the user's does. As in Python's staging (`staging/source_jumps.py`).
+The names of the flags begin with `%`, which no name of the user's does. As in Python's staging (`staging/source/jumps.py`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ import numpy as np
 from lms.core.errors import LmsError
 from lms.core.lazy import special
 from lms.core.types import SCALARS, Scalar
-from lms.staging import calls, linalg, ops  # noqa: F401  # `calls` has the staged forms of what Python and NumPy offer
+from lms.staging import calls  # noqa: F401  # `calls` has the staged forms of what Python and NumPy offer
+from lms.staging.library import linalg, ops
 from lms.staging.table import ALWAYS, STAGED, holds_rep
 
 from ..diagnostics import Diagnostic

@@ -11,7 +11,8 @@ from weakref import WeakKeyDictionary
 
 from lms.core.builder import Builder, current, staging
 from lms.core.errors import Span
-from lms.staging import functions, ops
+from lms.staging import functions
+from lms.staging.library import ops
 from lms.staging.rep import Rep
 
 from ..diagnostics import Diagnostic

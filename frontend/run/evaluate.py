@@ -14,8 +14,8 @@ from lms.core.data import dataclass
 from lms.staging import functions as staging_functions
 from lms.staging import trees
 from lms.staging.arguments import Bound, Signature
-from lms.staging.creation import copy
 from lms.staging.functions import Traced
+from lms.staging.library.creation import copy
 from lms.staging.rep import Rep
 
 from ..check import typed as t

@@ -12,7 +12,7 @@ from typing import Any
 from lms.core.errors import Span
 from lms.core.ir import Value
 from lms.staging import trees
-from lms.staging.indexing import base
+from lms.staging.library.indexing import base
 from lms.staging.rep import Rep
 
 from ..diagnostics import Diagnostic

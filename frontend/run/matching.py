@@ -10,8 +10,8 @@ from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import Span
 from lms.core.types import Scalar, bool_
-from lms.staging import ops
-from lms.staging.control import Logic
+from lms.staging.control.choices import Logic
+from lms.staging.library import ops
 from lms.staging.rep import Rep
 
 from ..check import typed as t

@@ -15,9 +15,9 @@ from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import LmsError, Span, StagingError
 from lms.core.types import Scalar
-from lms.staging import elementwise, ops
-from lms.staging.creation import copy
-from lms.staging.indexing import get, put
+from lms.staging.library import elementwise, ops
+from lms.staging.library.creation import copy
+from lms.staging.library.indexing import get, put
 from lms.staging.rep import Rep, Weak
 
 from ..check import typed as t
@@ -243,7 +243,7 @@ def _range(node: t.Operation) -> Run:
             return range(start, stop + (extra if step > 0 else -extra), step)
 
         return run
-    from lms.staging.iterables import Range
+    from lms.staging.control.iterables import Range
 
     def later(start: Any, stop: Any, step: int = 1) -> Any:
         if step == 0:

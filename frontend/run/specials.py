@@ -10,9 +10,9 @@ from lms.core import primitives as p
 from lms.core.builder import current, staging
 from lms.core.errors import Span
 from lms.core.types import bool_
-from lms.staging.blocks import inside
-from lms.staging.messages import operands_of, template
-from lms.staging.messages import text as make_text
+from lms.staging.control.blocks import inside
+from lms.staging.control.messages import operands_of, template
+from lms.staging.control.messages import text as make_text
 from lms.staging.rep import Rep
 
 from ..check import typed as t

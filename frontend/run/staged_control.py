@@ -13,11 +13,11 @@ from lms.core.builder import current
 from lms.core.errors import LmsError, Span
 from lms.core.ir import Block
 from lms.core.types import i64
-from lms.staging import ops
-from lms.staging.blocks import close_block, open_block, splice
-from lms.staging.control import Dead, Path, Site, cheap, merge
-from lms.staging.iterables import later
-from lms.staging.loops import For, Loop, While
+from lms.staging.control.blocks import close_block, open_block, splice
+from lms.staging.control.choices import Dead, Path, Site, cheap, merge
+from lms.staging.control.iterables import later
+from lms.staging.control.loops import For, Loop, While
+from lms.staging.library import ops
 from lms.staging.rep import Rep
 
 from ..diagnostics import Diagnostic

@@ -11,7 +11,7 @@ from lms import Array, f64, i64
 from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.types import f32, fresh_symbol, symbol
-from lms.staging import ops
+from lms.staging.library import ops
 from lms.staging.rep import Rep
 from tests.ad.emitted import (
     check,

@@ -17,8 +17,8 @@ from lms.core.ir import Program
 from lms.core.parse_text import parse_program
 from lms.core.primitives import PRIMITIVES
 from lms.core.types import ArrayType, Scalar, f64, is_differentiable
-from lms.staging.elementary import stop_gradient
-from lms.staging.linalg import pinv
+from lms.staging.library.elementary import stop_gradient
+from lms.staging.library.linalg import pinv
 from lms.staging.rep import Rep
 from tests.ad.emitted import check, emit, load, program, total
 from tests.support.rows import Row, rows

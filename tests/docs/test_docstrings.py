@@ -17,7 +17,7 @@ import pytest
 
 import lms
 from lms.core.types import Scalar
-from lms.staging import ops
+from lms.staging.library import ops
 
 ERRORS = {"SpecializationWarning", "StagingError"}
 NAMES = [name for name in sorted({*lms.__all__} - {*ops.__all__} - ERRORS) if not isinstance(getattr(lms, name), Scalar)]

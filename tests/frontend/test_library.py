@@ -12,7 +12,7 @@ from scipy import special
 from lms.files import loads
 from lms.frontend.check import library
 from lms.frontend.check.builtins import BUILTINS
-from lms.staging import linalg, ops
+from lms.staging.library import linalg, ops
 from tests.staging.test_table import held, listed
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")

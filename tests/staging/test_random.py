@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import lms
-from lms.staging import random
-from lms.staging.random import Key
+from lms.staging.library import random
+from lms.staging.library.random import Key
 
 
 @pytest.mark.parametrize("counter, key, expected", [

@@ -13,7 +13,7 @@ import pytest
 import lms
 from lms import Rep, f64
 from lms.core.errors import LmsError, StagingError
-from lms.staging.source import is_virtual, virtualize
+from lms.staging.source.virtualize import is_virtual, virtualize
 from tests.support.differential import agrees, refused
 
 stage = lms.stage(backend="interpret")

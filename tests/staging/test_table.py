@@ -12,7 +12,7 @@ import scipy.linalg
 from scipy import special
 
 import lms
-from lms.staging.methods import _ATTRIBUTES, _METHODS
+from lms.staging.library.methods import _ATTRIBUTES, _METHODS
 from lms.staging.table import STAGED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "functions.md").read_text(encoding="utf-8")

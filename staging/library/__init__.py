@@ -1,0 +1,1 @@
+"""The functions of NumPy and of mathematics, as staged ones."""

@@ -1,0 +1,98 @@
+"""NumPy's own doors: `np.f(staged)` arrives here and becomes the staged form of `f`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from lms.core import primitives as p
+from lms.core.builder import current
+from lms.core.errors import StagingError, here
+from lms.core.types import i64
+
+from ..rep import Rep, convert, lift_value
+from ..shapes import array_type, broadcast_to
+from ..table import STAGED
+from . import arrays, shaping
+from .creation import asarray
+
+_IGNORED = {"casting", "order", "subok", "like", "signature"}
+
+_REDUCED: dict[Any, Callable[..., Any]] = {
+    np.add: arrays.sum, np.multiply: arrays.prod, np.maximum: arrays.max, np.minimum: arrays.min,
+    np.logical_and: arrays.all, np.logical_or: arrays.any,
+}
+
+
+def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """`ufunc(...)`, and its methods `reduce`, `accumulate`, `outer`, `at` where they have a staged form."""
+    options = {k: v for k, v in kwargs.items() if k not in _IGNORED and v is not None}
+    out = options.pop("out", None)
+    result = _ufunc(ufunc, method, inputs, options)
+    if out is None:
+        return result
+    target = out[0] if isinstance(out, tuple) else out
+    if not isinstance(target, Rep):
+        unsupported(f"np.{ufunc.__name__} with `out` an array of now")
+    target[...] = result
+    return target
+
+
+def _ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], options: dict[str, Any]) -> Any:
+    library = "np" if getattr(np, ufunc.__name__, None) is ufunc else "scipy.special"
+    name = f"{library}.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+    staged = STAGED.find(ufunc)
+    if method == "__call__" and staged is not None:
+        dtype = options.pop("dtype", None)
+        if not options:
+            made = staged(*inputs)
+            return made if dtype is None else made.astype(dtype)
+    elif method == "reduce" and ufunc in _REDUCED:
+        axis = options.pop("axis", 0)
+        return _REDUCED[ufunc](inputs[0], axis, **options)
+    elif method == "accumulate" and ufunc is np.add:
+        return arrays.cumsum(inputs[0], options.get("axis", 0))
+    elif method == "outer" and staged is not None:
+        x, y = (lift_value(v) for v in inputs)
+        return staged(Rep(x)[(..., *[None] * Rep(y).ndim)] if Rep(x).ndim else Rep(x), Rep(y))
+    elif method == "at" and ufunc in (np.add, np.subtract):
+        return _add_at(inputs[0], inputs[1], inputs[2] if ufunc is np.add else -inputs[2])
+    unsupported(name + (f" with {', '.join(options)}" if options else ""))
+
+
+def _add_at(target: Any, index: Any, v: Any) -> None:
+    """`np.add.at`: equal indices add up."""
+    b = current()
+    if not isinstance(target, Rep):
+        unsupported("np.add.at on an array of now")
+    i = convert(lift_value(asarray(index)), i64)
+    i = b.emit1(p.array.index, shaping.reshape(Rep(i), (1,)).value if Rep(i).ndim == 0 else i, b.dim(target.value, 0))
+    shaped = b.emit1(p.array.take, target.value, i, axis=0)
+    amount = broadcast_to(lift_value(v, array_type(target.value).dtype), b.dims(shaped), array_type(shaped).dims, "np.add.at")
+    b.emit(p.array.add_at, target.value, i, amount, axis=0)
+
+
+def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """`np.f(...)` for functions that are not ufuncs."""
+    staged = STAGED.find(function)
+    if staged is None:
+        module = "np.linalg" if getattr(function, "__module__", "") == "numpy.linalg" else "np"
+        unsupported(f"{module}.{getattr(function, '__name__', function)}")
+    return call_entry(function, staged, args, {k: v for k, v in kwargs.items() if v is not None and v is not np._NoValue})
+
+
+def call_entry(f: Any, staged: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call the staged form of `f`. Raises `StagingError` for arguments of `f` that the staged form does not know."""
+    try:
+        return staged(*args, **kwargs)
+    except TypeError as e:
+        if isinstance(e, StagingError) or not any(said in str(e) for said in ("keyword argument", "positional argument")):
+            raise
+        unsupported(f"{getattr(f, '__name__', f)}() with these arguments ({str(e).partition('() ')[2]})")
+
+
+def unsupported(what: str) -> NoReturn:
+    raise StagingError(f"{what} cannot be staged", here(),
+                       fix="write it with the functions of `lms`, or call back into Python: `lms.py_call`")

@@ -1,0 +1,1 @@
+"""The rewriting that lets control flow stage itself: `virtualize`."""
