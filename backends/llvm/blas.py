@@ -1,15 +1,20 @@
 """Products by SciPy's BLAS: functions that turn sizes and strides into its calls, and do what it cannot by loops.
 
-They belong to a library of ours, which is compiled once for each type of number.
+They belong to a library of ours, which is compiled once for each type of number. Small products are left to `products.py`;
+the first that is not has SciPy loaded, which takes as long as a compilation, and starts threads that wait busily.
 
 BLAS counts columns first and takes everything by reference, sizes as 32-bit integers.
 """
 
 from __future__ import annotations
 
+import ctypes
+from functools import cache
+from importlib.util import find_spec
+
 from lms.core.types import SCALARS, Scalar
 
-from . import extensions
+from . import extensions, products
 from .values import llvm_type
 
 LETTER = {"f32": "s", "f64": "d", "c64": "c", "c128": "z"}
@@ -27,8 +32,7 @@ def gemm(t: Scalar) -> str:
     return f"""
 @lms_gemm_{t.name}_one = private constant {number}{value}
 @lms_gemm_{t.name}_zero = private constant {number}{zero}
-declare void @lms_blas_{letter}gemm(ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr)
-
+{_found(letter + "gemm")}
 ; whether BLAS can address a matrix, and how: steps along what BLAS calls rows and columns -> transposed?, leading size
 define internal {{ i1, i1, i64 }} @lms_leading_{t.name}(i64 %rows, i64 %columns, i64 %row, i64 %column) alwaysinline nounwind {{
   %thin = icmp sle i64 %columns, 1
@@ -65,7 +69,7 @@ entry:
   %biggest = call i64 @llvm.smax.i64(i64 %biggest.0, i64 %k)
   %small = icmp slt i64 %biggest, 2147483648
   %swap = icmp ne i64 %cn, 1
-  ; BLAS rows are n, columns m; or, swapped, rows m and columns n
+{_small(t)}  ; BLAS rows are n, columns m; or, swapped, rows m and columns n
   %rows = select i1 %swap, i64 %m, i64 %n
   %columns = select i1 %swap, i64 %n, i64 %m
   %c_row = select i1 %swap, i64 %cm, i64 %cn
@@ -88,7 +92,11 @@ entry:
   %f1 = and i1 %x_fits, %y_fits
   %f2 = and i1 %f0, %f1
   %fits = and i1 %f2, %small
-  br i1 %fits, label %blas, label %plain
+  br i1 %fits, label %find, label %plain
+find:
+  %gemm = call ptr @lms_found_{letter}gemm()
+  %found = icmp ne ptr %gemm, null
+  br i1 %found, label %blas, label %plain
 blas:
   %x_turned = extractvalue {{ i1, i1, i64 }} %x3, 1
   %y_turned = extractvalue {{ i1, i1, i64 }} %y3, 1
@@ -118,8 +126,8 @@ blas:
   store i32 %ldy32, ptr %i4
   store i32 %ldc32, ptr %i5
   %beta = select i1 %add, ptr @lms_gemm_{t.name}_one, ptr @lms_gemm_{t.name}_zero
-  call void @lms_blas_{letter}gemm(ptr %flags, ptr %flag1, ptr %ip, ptr %i1, ptr %i2, ptr @lms_gemm_{t.name}_one,
-                                   ptr %x, ptr %i3, ptr %y, ptr %i4, ptr %beta, ptr %c, ptr %i5)
+  call void %gemm(ptr %flags, ptr %flag1, ptr %ip, ptr %i1, ptr %i2, ptr @lms_gemm_{t.name}_one,
+                  ptr %x, ptr %i3, ptr %y, ptr %i4, ptr %beta, ptr %c, ptr %i5)
   ret void
 plain:
   br label %row
@@ -166,6 +174,57 @@ done:
 """
 
 
+def _small(t: Scalar) -> str:
+    """What is small enough for `products.py` goes there, with the rows of `c` where they lie close."""
+    if t.is_complex:
+        return ""
+    taken = f"call void @lms_product_{t.name}("
+    return f"""
+  %thinnest = call i64 @llvm.smin.i64(i64 %m, i64 %n)
+  %thick = icmp sge i64 %thinnest, {products.THICK}
+  %most = select i1 %thick, i64 {products.MOST}, i64 {products.FEW}
+  %narrow = icmp sle i64 %biggest, {products.MOST}
+  %mn = mul i64 %m, %n
+  %mnk = mul i64 %mn, %k
+  %few = icmp sle i64 %mnk, %most
+  %some = icmp sgt i64 %mnk, 0
+  %c_unit = icmp eq i64 %cm, 1
+  %c_close = select i1 %swap, i1 %c_unit, i1 true
+  %p0 = and i1 %narrow, %few
+  %p1 = and i1 %some, %c_close
+  %little = and i1 %p0, %p1
+  br i1 %little, label %product, label %large
+product:
+  br i1 %swap, label %swapped, label %straight
+straight:
+  {taken}i64 %m, i64 %n, i64 %k, ptr %c, i64 %cm, ptr %a, i64 %am, i64 %ak, ptr %b, i64 %bk, i64 %bn, i1 %add)
+  ret void
+swapped:
+  {taken}i64 %n, i64 %m, i64 %k, ptr %c, i64 %cn, ptr %b, i64 %bn, i64 %bk, ptr %a, i64 %ak, i64 %am, i1 %add)
+  ret void
+large:
+"""
+
+
+def _found(name: str) -> str:
+    """A function that answers with the address of one of BLAS, found when first asked for; null where it cannot be had."""
+    return f"""
+@lms_blas_{name} = internal global ptr null
+@lms_name_{name} = private constant [{len(name) + 1} x i8] c"{name}\\00"
+define internal ptr @lms_found_{name}() nounwind {{
+  %known = load atomic ptr, ptr @lms_blas_{name} monotonic, align 8
+  %is = icmp ne ptr %known, null
+  br i1 %is, label %there, label %find
+there:
+  ret ptr %known
+find:
+  call void @lms_find_blas(ptr @lms_name_{name}, ptr @lms_blas_{name})
+  %found = load atomic ptr, ptr @lms_blas_{name} monotonic, align 8
+  ret ptr %found
+}}
+"""
+
+
 def _start(t: Scalar) -> str:
     lt, zero = llvm_type(t), "0.0"
     text = ""
@@ -203,9 +262,7 @@ def _finish(t: Scalar) -> str:
 def gemv(t: Scalar) -> str:
     """`y[m] (+)= sum_k a[m, k] x[k]`; what BLAS cannot address is left to `gemm`, whose loops can."""
     letter = LETTER[t.name]
-    return f"""
-declare void @lms_blas_{letter}gemv(ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr)
-
+    return f"""{_found(letter + "gemv")}
 define void @lms_gemv_{t.name}(i64 %m, i64 %k, ptr %a, i64 %am, i64 %ak, ptr %x, i64 %xs, ptr %y, i64 %ys, i1 %add)
     noinline nounwind {{
 entry:
@@ -228,7 +285,11 @@ entry:
   %f1 = and i1 %y.forward, %some
   %f2 = and i1 %f0, %f1
   %fits = and i1 %f2, %a.fits
-  br i1 %fits, label %blas, label %plain
+  br i1 %fits, label %find, label %plain
+find:
+  %gemv = call ptr @lms_found_{letter}gemv()
+  %found = icmp ne ptr %gemv, null
+  br i1 %found, label %blas, label %plain
 blas:
   %turned = extractvalue {{ i1, i1, i64 }} %a3, 1
   %lda = extractvalue {{ i1, i1, i64 }} %a3, 2
@@ -251,8 +312,8 @@ blas:
   store i32 %incx32, ptr %i3
   store i32 %incy32, ptr %i4
   %beta = select i1 %add, ptr @lms_gemm_{t.name}_one, ptr @lms_gemm_{t.name}_zero
-  call void @lms_blas_{letter}gemv(ptr %flag, ptr %ip, ptr %i1, ptr @lms_gemm_{t.name}_one, ptr %a, ptr %i2, ptr %x, ptr %i3,
-                                   ptr %beta, ptr %y, ptr %i4)
+  call void %gemv(ptr %flag, ptr %ip, ptr %i1, ptr @lms_gemm_{t.name}_one, ptr %a, ptr %i2, ptr %x, ptr %i3,
+                  ptr %beta, ptr %y, ptr %i4)
   ret void
 plain:
   call void @lms_gemm_{t.name}(i64 %m, i64 1, i64 %k, ptr %y, i64 %ys, i64 1, ptr %a, i64 %am, i64 %ak, ptr %x, i64 %xs, i64 1,
@@ -273,9 +334,25 @@ def library(name: str) -> tuple[str, tuple[str, ...]] | None:
     if not name.startswith(("lms_gemm_", "lms_gemv_")):
         return None
     t = SCALARS[name.rpartition("_")[2]]
-    return gemm(t) + gemv(t) + "declare i64 @llvm.smax.i64(i64, i64)\n", (f"lms_gemm_{t.name}", f"lms_gemv_{t.name}")
+    small = "" if t.is_complex else products.product(t)
+    text = gemm(t) + gemv(t) + small + "declare void @lms_find_blas(ptr, ptr)\ndeclare i64 @llvm.smax.i64(i64, i64)\n"
+    return text, (f"lms_gemm_{t.name}", f"lms_gemv_{t.name}")
 
 
 def address(name: str) -> int | None:
-    """The address of a function of BLAS, `lms_blas_dgemm`, for such a library."""
-    return extensions.function(MODULE, name.removeprefix("lms_blas_")) if name.startswith("lms_blas_") else None
+    """The address of `lms_find_blas`, for such a library. Raises `ImportError` where there is no SciPy."""
+    if name != "lms_find_blas":
+        return None
+    if find_spec("scipy") is None:
+        raise ImportError("products of matrices need SciPy's BLAS, and SciPy is not installed", name="scipy")
+    return ctypes.cast(_finder(), ctypes.c_void_p).value
+
+
+@cache
+def _finder() -> ctypes._FuncPointer:
+    return ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_void_p)(_find)  # it takes the GIL itself
+
+
+def _find(name: bytes, place: int) -> None:
+    """Put the address of a function of BLAS into a word of compiled code. What is raised is shown; products are loops then."""
+    ctypes.c_void_p.from_address(place).value = extensions.function(MODULE, name.decode())

@@ -234,7 +234,7 @@ _NEEDS = {"trigamma": "sin"}
 _LETTERS = {16: "b", 32: "d", 64: "e"}  # libmvec's name for a vector of so many bytes: SSE, AVX2, AVX-512
 
 
-def _widths() -> list[int]:
+def widths() -> list[int]:
     """The vectors of this machine, in bytes."""
     from .jit import host
 
@@ -253,7 +253,7 @@ def libmvec() -> frozenset[str]:
         return frozenset()
     names = (f"_ZGV{_LETTERS[size]}N{size // bytes_}{'v' * arity}_{name}{suffix}"
              for arity, table in ((1, _MVEC1), (2, _MVEC2)) for name in table
-             for bytes_, suffix in ((8, ""), (4, "f")) for size in _widths())
+             for bytes_, suffix in ((8, ""), (4, "f")) for size in widths())
     return frozenset(name for name in names if llvm.address_of_symbol(name) is not None)
 
 
@@ -267,7 +267,7 @@ def _libm(f: Lines, name: str) -> V:
 def _ours(f: Lines, name: str) -> V:
     """A call of a function of our library, likewise."""
     callee = f"lms_{name}_f{f.bits}"
-    return _call(f, callee, {size * 8 // f.bits: f"{callee}_v{size * 8 // f.bits}" for size in _widths()})
+    return _call(f, callee, {size * 8 // f.bits: f"{callee}_v{size * 8 // f.bits}" for size in widths()})
 
 
 def _call(f: Lines, callee: str, vectors: dict[int, str]) -> V:
@@ -360,7 +360,7 @@ def library(name: str) -> tuple[str, tuple[str, ...]] | None:
         return None
     op, kind = name.split("_")[1:3]
     bits, functions = int(kind[1:]), []
-    for lanes in (1, *(size * 8 // bits for size in _widths())):
+    for lanes in (1, *(size * 8 // bits for size in widths())):
         f = Lines(f"lms_{op}_f{bits}" + (f"_v{lanes}" if lanes > 1 else ""), bits, lanes=lanes)
         _sin_cos(f, LIBRARY[op])
         functions.append(f)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -68,6 +70,47 @@ def test_blas_or_loops(native: Callable[..., Any]) -> None:
         a, b, c = (rng.normal(size=(k, k)) for _ in range(3))
         f(c, a, b)
         np.testing.assert_allclose(c, a @ b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [f64, f32], ids=str)
+@pytest.mark.parametrize("spec", ["ik,kj->ij", "ki,kj->ij", "ik,jk->ij", "ki,jk->ij", "ik,kj->ji"])
+def test_small_products(spec: str, dtype: Scalar, native: Callable[..., Any]) -> None:
+    """Around every width of vector and every number of rows; what lies beside the result stays."""
+    rng = np.random.default_rng(3)
+    left, right, out = spec.replace("->", ",").split(",")
+    for accumulate in (False, True):
+        f = native(contraction(spec, dtype, "S", accumulate, None))
+        for n in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 64, 70):
+            size = {"i": int(rng.integers(1, 12)), "k": int(rng.integers(1, 12)), "j": n}
+            wide, a, b = (rng.integers(0, 9, size=[size[x] + 3 for x in word]).astype(dtype.dtype) for word in (out, left, right))
+            c, a, b = (x[1:-2, 1:-2] for x in (wide, a, b))
+            expected = wide.copy()
+            expected[1:-2, 1:-2] = np.einsum(spec, a, b) + (c if accumulate else 0)
+            f(c, a, b)
+            np.testing.assert_array_equal(wide, expected, err_msg=f"{size}")
+
+
+_UNTIL_IT_IS_LARGE = """
+import sys
+import numpy as np
+import lms
+
+f = lms.stage(lambda x, y: x @ y)
+x = np.ones((32, 32))
+assert (f(x, x) == 32).all() and "scipy" not in sys.modules
+if sys.argv[1:]:
+    sys.modules["scipy.linalg.cython_blas"] = None
+x = np.ones((50, 50))
+assert (f(x, x) == 50).all()
+"""
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_scipy_is_loaded_for_the_first_large_product(broken: bool) -> None:
+    """Where it cannot be, that is said, and the product is one of loops."""
+    ran = subprocess.run([sys.executable, "-c", _UNTIL_IT_IS_LARGE, *["broken"] * broken], text=True, check=True,
+                         stderr=subprocess.PIPE)
+    assert ("_find" in ran.stderr) == broken, ran.stderr
 
 
 @pytest.mark.parametrize("dtype", [t for t in SCALARS.values() if not t.is_complex], ids=str)
