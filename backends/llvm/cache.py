@@ -3,11 +3,9 @@
 The key is a digest of the LLVM text itself and of all that decides what LLVM makes of it: the processor and its
 features, the versions of LLVM, llvmlite and lms, the level of optimisation. What changed in any way has another key, so
 nothing stale is ever served. What belongs to lms itself (the vector functions, what entries share) is kept in a folder
-of its own, `library`: like bytecode it is made at the first run after an install. Files are written beside their place
-and renamed into it; each begins with a digest of the rest, and one that does not hold is compiled again. While one
-process compiles, others that want the same wait for it, at most ten seconds.
-
-Directory: `LMS_CACHE_DIR`, else `lms` in the XDG cache, else a temporary one. Where none can be written there is no disk cache.
+of its own. Files are written beside their place and renamed into it; each begins with a digest of the rest, and one that does
+not hold is compiled again. While one process compiles, others that want the same wait for it, at most ten seconds. Where
+`disk.directory` knows no place there is no disk cache.
 """
 
 from __future__ import annotations
@@ -24,6 +22,7 @@ from pathlib import Path
 
 import llvmlite
 
+from lms.core import disk
 from lms.core.version import VERSION
 
 from . import jit
@@ -32,8 +31,6 @@ CAP = 1 << 30          # bytes on disk; the least recently used go first
 REMEMBERED = 64 << 20  # bytes in this process
 PATIENCE = 10.0        # seconds to wait for another process
 _MAGIC = b"lms object 1\n"
-_SUFFIX = ".lmso"
-LIBRARY = "library"  # the folder of what belongs to lms itself
 
 _memory: OrderedDict[str, bytes] = OrderedDict()
 
@@ -56,40 +53,6 @@ def _setting() -> str:
 def key(text: str, opt: int) -> str:
     """The name under which the object of this text is kept."""
     return hashlib.blake2b(f"{_setting()}\0{opt}\0{text}".encode(), digest_size=20).hexdigest()
-
-
-# ------------------------------------------------------------------------------------------------- the directory
-
-
-def directory() -> Path | None:
-    """Where objects are kept on disk; `None` where nothing can be."""
-    return _usable(os.environ.get("LMS_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), os.environ.get("HOME"))
-
-
-@once
-def _usable(chosen: str | None, xdg: str | None, home: str | None) -> Path | None:
-    places = [Path(chosen)] if chosen else []
-    if not chosen:
-        if xdg:
-            places.append(Path(xdg) / "lms")
-        if home:
-            places.append(Path(home) / ".cache" / "lms")
-        places.append(Path(tempfile.gettempdir()) / f"lms-{os.getuid() if hasattr(os, 'getuid') else 'user'}")
-    return next((place for place in places if _writable(place)), None)
-
-
-def _writable(place: Path) -> bool:
-    """Whether we can keep files there, and nobody else can put any: code from there is run."""
-    try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if hasattr(os, "getuid"):
-            status = place.stat()
-            if status.st_uid != os.getuid() or status.st_mode & 0o022:
-                return False
-        with tempfile.TemporaryFile(dir=place):
-            return True
-    except OSError:
-        return False
 
 
 # -------------------------------------------------------------------------------------------------- files
@@ -185,12 +148,10 @@ def object_code(text: str, opt: int = 3, *, fresh: bool = False, library: bool =
 
 
 def _from_disk(text: str, opt: int, name: str, fresh: bool, library: bool) -> bytes:
-    place = directory()
-    if place is not None and library:
-        place = _usable(str(place / LIBRARY), None, None)
+    place = disk.library() if library else disk.directory()
     if place is None:
         return _compile(text, opt)
-    path = place / (name + _SUFFIX)
+    path = place / (name + disk.OBJECT)
     if not fresh and (code := _read(path)) is not None:
         return code
     locks = place / f"lock-{name[:2]}"  # few files, of which two texts seldom share one
@@ -216,10 +177,12 @@ def code(text: str, exports: Iterable[str], resolve: jit.Resolve, *, opt: int = 
 
 
 def _files() -> list[tuple[float, int, Path]]:
-    """Last use, size and path of every object on disk, oldest first."""
-    place = directory()
+    """Last use, size and path of every file of ours on disk, oldest first."""
+    place = disk.directory()
     found = []
-    for path in place.rglob("*" + _SUFFIX) if place else ():
+    for path in place.rglob("*") if place else ():
+        if path.suffix not in disk.SUFFIXES:
+            continue
         with contextlib.suppress(OSError):
             status = path.stat()
             found.append((status.st_mtime, status.st_size, path))
@@ -229,7 +192,7 @@ def _files() -> list[tuple[float, int, Path]]:
 def info() -> dict[str, object]:
     """Where the disk cache is, how much is in it, and how much may be."""
     files = _files()
-    return {"directory": str(directory() or "none can be written"), "files": len(files),
+    return {"directory": str(disk.directory() or "none can be written"), "files": len(files),
             "bytes": sum(size for _, size, _ in files), "cap": CAP}
 
 

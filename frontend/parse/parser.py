@@ -15,6 +15,7 @@ from lark import Lark
 from lark.exceptions import UnexpectedToken
 from lark.lexer import PatternStr
 
+from lms.core import disk
 from lms.core.data import replace
 from lms.core.errors import Span
 
@@ -138,8 +139,10 @@ def deep_recursion() -> Iterator[None]:
 def _grammar() -> tuple[Lark, Lexer]:
     with open(GRAMMAR, encoding="utf-8") as file:
         text = file.read()
+    place = disk.library()
     parser = Lark(text, parser="lalr", lexer="basic", start=["module", "expression", "type"], keep_all_tokens=True,
-                  maybe_placeholders=True, transformer=tree.Builder())
+                  maybe_placeholders=True, transformer=tree.Builder(),
+                  cache=place is not None and str(place / ("grammar" + disk.TABLE)))  # lark looks whether it fits the text
     patterns = {t.name: t.pattern.to_regexp() for t in parser.terminals}
     words = {t.pattern.value: t.name for t in parser.terminals
              if isinstance(t.pattern, PatternStr) and t.pattern.value.isalpha()}

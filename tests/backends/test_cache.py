@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lms.backends.llvm import cache, jit
+from lms.core import disk
 
 TEXT = "define i64 @answer() {\n  ret i64 42\n}\n"
 
@@ -22,9 +23,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache, on disk and in this process."""
     monkeypatch.setenv("LMS_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "_memory", type(cache._memory)())
-    cache._usable.cache_clear()
+    disk._usable.cache_clear()
     yield tmp_path / "cache"
-    cache._usable.cache_clear()
+    disk._usable.cache_clear()
 
 
 @pytest.fixture
@@ -96,30 +97,10 @@ def test_a_place_that_cannot_be_written_is_no_error(tmp_path: Path, compiled: li
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("LMS_CACHE_DIR", str(tmp_path / "file" / "cache"))
     monkeypatch.setattr(cache, "_memory", type(cache._memory)())
-    assert cache.directory() is None
+    assert disk.directory() is None
     assert cache.object_code(TEXT) == cache.object_code(TEXT)
     assert compiled == [TEXT]
     assert cache.info()["files"] == 0
-
-
-def test_a_place_that_others_can_write_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_ = tmp_path / "open"
-    open_.mkdir()
-    open_.chmod(0o777)
-    monkeypatch.setenv("LMS_CACHE_DIR", str(open_))
-    assert cache.directory() is None
-
-
-def test_directories_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LMS_CACHE_DIR")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache.directory() == tmp_path / "xdg" / "lms"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache.directory() == tmp_path / "home" / ".cache" / "lms"
-    monkeypatch.delenv("HOME")
-    found = cache.directory()
-    assert found is None or found.name.startswith("lms-")
 
 
 def test_trim_removes_what_was_used_longest_ago(place: Path) -> None:
@@ -163,7 +144,7 @@ def test_processes_that_ask_at_once_agree(place: Path, method: str) -> None:
 def test_patience_has_an_end(place: Path, compiled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     fcntl = pytest.importorskip("fcntl")
     monkeypatch.setattr(cache, "PATIENCE", 0.2)
-    assert cache.directory() is not None
+    assert disk.directory() is not None
     with open(place / f"lock-{cache.key(TEXT, 3)[:2]}", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         start = time.monotonic()

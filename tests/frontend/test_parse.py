@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from lms.core import disk
 from lms.frontend.diagnostics import SourceErrors
+from lms.frontend.parse import parser
 from lms.frontend.parse import syntax as s
 from lms.frontend.parse.parser import is_complete, parse, parse_expression, parse_partial, parse_type
 from lms.frontend.parse.walk import same
@@ -173,3 +175,26 @@ def test_reading_takes_time_in_proportion() -> None:
         return perf_counter() - start
 
     assert min(seconds(400) for _ in range(3)) < 8 * min(seconds(100) for _ in range(3))
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"nonsense\n\x80\x04", b"\0" * 4000])
+def test_tables_that_are_kept_read_the_same(damage: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LMS_CACHE_DIR", str(tmp_path / "cache"))
+    text = "def f(x: Rep[f64]): Rep[f64] =\n  if x > 0.0 { x * 2.0 } else { -x }\n"
+    first = parse(text, "<text>")
+    for _ in range(2):  # making the tables, then using them
+        parser._grammar.cache_clear()
+        assert same(parse(text, "<text>"), first)
+        table, = (tmp_path / "cache").rglob("*" + disk.TABLE)
+        assert table.parent.name == disk.LIBRARY
+    if damage is not None:
+        table.write_bytes(damage)
+        parser._grammar.cache_clear()
+        assert same(parse(text, "<text>"), first)
+
+
+def test_without_a_place_the_tables_are_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LMS_CACHE_DIR", str(tmp_path / "file"))
+    parser._grammar.cache_clear()
+    assert parse_type("Rep[f64]")
