@@ -53,9 +53,6 @@ class Now:
     sign: float = 0.0
 
 
-Spec = Later | Now | trees.Tree
-
-
 @dataclass(slots=True)
 class Bound:
     """The arguments of one call: what each is, and the values, names and paths of the staged leaves, in order."""

@@ -319,11 +319,11 @@ class _Sizes:
                 continue
             expected = _size(d, self.names)
             if expected != dims[axis]:
-                self._check(v, axis, d, expected)
+                self._check(v, axis, d)
                 dims[axis] = expected
         return rename(v, dims)
 
-    def _check(self, v: Value, axis: int, d: Size, expected: Size) -> None:
+    def _check(self, v: Value, axis: int, d: Size) -> None:
         b = current()
         if isinstance(d, Dim) and d == symbol(d.symbols[0]):
             require_equal(v, axis, *self.holders[d.symbols[0]], f"both have the size {d}")

@@ -34,11 +34,11 @@ class Network:
     def cut(self, source: int, sink: int) -> tuple[int, set[int]]:
         """What the cheapest cut costs (no less than `INFINITE` where there is none), and the nodes on the source's side."""
         flow = 0
-        while (level := self._levels(source, sink))[sink] >= 0 and flow < INFINITE:
+        while (level := self._levels(source))[sink] >= 0 and flow < INFINITE:
             flow += self._blocking(source, sink, level)
         return flow, {v for v, depth in enumerate(level) if depth >= 0}
 
-    def _levels(self, source: int, sink: int) -> list[int]:
+    def _levels(self, source: int) -> list[int]:
         """How many arcs each node is away from the source; -1 where nothing more can flow to."""
         level = [-1] * len(self.arcs)
         level[source] = 0

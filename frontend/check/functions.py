@@ -109,8 +109,8 @@ def _size(d: Size | None, span: Span) -> s.Expression:
         return s.Int(span, str(d or 0), d or 0)
     total: s.Expression = s.Int(span, str(d.const), d.const)
     for name, factor in d.terms:
-        term = s.Binary(span, "*", span, s.Int(span, str(factor), factor), s.Name(span, name))
-        total = s.Binary(span, "+", span, total, term)
+        term = s.Binary(span, "*", s.Int(span, str(factor), factor), s.Name(span, name))
+        total = s.Binary(span, "+", total, term)
     return total
 
 

@@ -144,7 +144,7 @@ def _counted(clause: s.Clause, span: Span) -> tuple[tuple[s.Statement, ...], s.S
     number = s.NamedType(span, "Rep", (s.NamedType(span, "i64"),))
     index, stop = s.Name(span, "%index"), s.Name(span, "%stop")
     first = (s.Let(span, s.NamePattern(span, "%stop"), number, source.stop), s.Var(span, "%index", span, number, source.start))
-    ask = s.Binary(span, "<=" if source.inclusive else "<", span, index, stop)
+    ask = s.Binary(span, "<=" if source.inclusive else "<", index, stop)
     step = s.Assign(span, index, "+", source.step or s.Int(span, "1", 1))
     return first, s.Let(span, clause.pattern, None, index), ask, step
 
@@ -176,4 +176,4 @@ def assign(span: Span, name: str, value: s.Expression) -> s.Assign:
 
 
 def both(a: s.Expression, b: s.Expression) -> s.Binary:
-    return s.Binary(b.span, "&&", b.span, a, b)
+    return s.Binary(b.span, "&&", a, b)

@@ -213,7 +213,7 @@ def combine(c: Checker, op: str, left: t.Typed, right: t.Typed, span: Span, want
     staged = isinstance(x, Later) or isinstance(y, Later)
     if op == "**":
         right = _exponent(left, right, goal)
-    left, right = _same_element(c, op, left, right, staged)
+    left, right = _same_element(op, left, right, staged)
     x, y = prune(left.type), prune(right.type)
     return t.Operation(span, _result(op, x, y, left, right), op, (left, right), operator(op))
 
@@ -237,7 +237,7 @@ def _exponent(left: t.Typed, right: t.Typed, goal: AnyType | None) -> t.Typed:
     return t.Operation(right.span, Later(type) if isinstance(y, Later) else type, str(dtype), (right,), converted)
 
 
-def _same_element(c: Checker, op: str, left: t.Typed, right: t.Typed, staged: bool) -> tuple[t.Typed, t.Typed]:
+def _same_element(op: str, left: t.Typed, right: t.Typed, staged: bool) -> tuple[t.Typed, t.Typed]:
     """Both operands with elements of one type, and of later where one is. A number beside an array stays a number."""
     x, y = prune(left.type), prune(right.type)
     a, b = (_element_type(v) for v in (x, y))

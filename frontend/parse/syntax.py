@@ -154,7 +154,6 @@ class Binary(Expression):
     """`left op right`, where `op` is a key of `operators.BINARY` other than `..`, `..=` and `by`."""
 
     op: str
-    op_span: Span
     left: Expression
     right: Expression
 

@@ -378,4 +378,4 @@ def _binary(op: Token, left: s.Expression, right: s.Expression) -> s.Expression:
         if not isinstance(left, s.Range) or left.step is not None:
             raise Diagnostic("E0111", "`by` gives the step of a range", op.span, fix="`0..n by 2`")
         return s.Range(span, left.start, left.stop, left.inclusive, right)
-    return s.Binary(span, op.text, op.span, left, right)
+    return s.Binary(span, op.text, left, right)

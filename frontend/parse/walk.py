@@ -8,7 +8,7 @@ from lms.core.data import fields
 
 from .syntax import Binary, Expression, Module, Node
 
-_IGNORED = frozenset(("span", "name_span", "op_span", "module_span", "text", "path", "comments", "parenthesised", "broken"))
+_IGNORED = frozenset(("span", "name_span", "module_span", "text", "path", "comments", "parenthesised", "broken"))
 
 
 def same(a: Any, b: Any) -> bool:
