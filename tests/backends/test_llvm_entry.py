@@ -1,52 +1,25 @@
-"""The door of compiled code: what it takes, what it gives back, what it says when it refuses, and how it stops."""
+"""The door of compiled code: what it takes, what it gives back, and what it says when it refuses."""
 
-import ctypes
 import gc
 import io
-import os
 import re
-import signal
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable
 from contextlib import AbstractContextManager, redirect_stdout
 from typing import Any
 
 import numpy as np
 import pytest
 
-from lms.backends.llvm import CompiledFunction, NativeCallable, compile, emit_module, set_entries
-from lms.backends.llvm.emit import Options
-from lms.backends.llvm.native import LAYOUT_HOLDS, suspended
-from lms.core.errors import ShapeError, Span, StagingTypeError
+from lms.backends.llvm import CompiledFunction, NativeCallable, compile, set_entries
+from lms.backends.llvm.native import suspended
+from lms.core.errors import ShapeError, StagingTypeError
 from lms.core.primitives.record import Record
-from lms.core.types import SCALARS, ArrayType, Constructor, Scalar, SumType, Type, bool_, c128, f32, f64, i8, i64, symbol
+from lms.core.types import SCALARS, ArrayType, Constructor, Scalar, SumType, bool_, c128, f32, f64, i8, i64, symbol
 from tests.support.build import Emit, vector
+from tests.support.entries import BOTH, HERE, careful, compiled, native, program
 from tests.support.native import without
-
-HERE = Span(__file__, 1, 0, 1, 3)
-native = pytest.mark.skipif(not LAYOUT_HOLDS, reason="objects are laid out otherwise here")
-
-
-def program(types: list[Type], build: Callable[..., Any], names: str = "", mut: tuple[int, ...] = (), name: str = "f") -> Any:
-    e = Emit()
-    with e.function(name, *types, names=names, mut=frozenset(mut), span=HERE) as f:
-        e.ret(f, *e.values(build(e, *f.body.params)))
-    return e.program
-
-
-def compiled(types: list[Type], build: Callable[..., Any], names: str = "", mut: tuple[int, ...] = ()) -> CompiledFunction:
-    return compile(program(types, build, names, mut))
-
-
-def through_ctypes(types: list[Type], build: Callable[..., Any], names: str = "", mut: tuple[int, ...] = ()) -> CompiledFunction:
-    p = program(types, build, names, mut)
-    return CompiledFunction(emit_module(p, Options()), p.main, native=False)
-
-
-BOTH = pytest.mark.parametrize("make", [pytest.param(compiled, marks=native), through_ctypes])
 
 
 def fast_only() -> AbstractContextManager[None]:
@@ -294,11 +267,6 @@ def test_records_a_hundred_thousand_deep(make: Any) -> None:
 # ---------------------------------------------------------------------------------------------------- errors
 
 
-def careful(e: Emit, x: Any, i: Any) -> Any:
-    with e.b.at(Span(__file__, 3, 0, 3, 6)):
-        return e.load(x, e.index(i, e.dim(x)))
-
-
 @BOTH
 def test_errors_have_the_users_line_and_a_frame(make: Any) -> None:
     f = make([vector(), i64], careful)
@@ -306,10 +274,10 @@ def test_errors_have_the_users_line_and_a_frame(make: Any) -> None:
     for _ in range(2):
         with pytest.raises(IndexError) as caught:
             f(np.arange(3.0), 3)
-        assert f"{__file__}:3: index 3 is out of bounds for axis" in str(caught.value)
+        assert f"{HERE.file}:3: index 3 is out of bounds for axis" in str(caught.value)
         assert "size 3" in str(caught.value)
         frames = traceback.extract_tb(caught.value.__traceback__)
-        assert (frames[-1].filename, frames[-1].lineno, frames[-1].name) == (__file__, 3, "f")
+        assert (frames[-1].filename, frames[-1].lineno, frames[-1].name) == (HERE.file, 3, "f")
         assert f(np.arange(3.0), 1) == 1.0
 
 
@@ -376,89 +344,6 @@ def test_calls_of_python_functions(make: Any) -> None:
     assert not f._sites._lent, "nothing borrowed is kept"
 
 
-# ------------------------------------------------------------------------------------- Ctrl-C, threads, the GIL
-
-
-def spin(e: Emit, n: Any) -> Any:
-    return e.loop(0, n, [0.0], lambda i, s: e.add(e.mul(s, 0.5), e.convert(i, dtype=f64)))
-
-
-@BOTH
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals here")
-def test_ctrl_c_stops_a_loop_within_a_second_and_the_next_call_works(make: Any) -> None:
-    f = make([i64], spin)
-    expected = f(10)
-    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    start = time.perf_counter()
-    with pytest.raises(KeyboardInterrupt) as caught:
-        f(10**12)
-    assert time.perf_counter() - start < 1.2
-    assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "f"
-    timer.join()
-    assert f(10) == expected
-
-
-@BOTH
-def test_a_signal_handler_that_returns_lets_the_call_go_on(make: Any) -> None:
-    f = make([i64], spin)
-    expected = f(150_000_000)
-    seen: list[int] = []
-    before = signal.signal(signal.SIGALRM, lambda number, frame: seen.append(number))
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-        assert f(150_000_000) == expected
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    assert seen == [signal.SIGALRM]
-
-
-@BOTH
-def test_other_threads_run_during_a_long_call(make: Any) -> None:
-    f = make([i64], spin)
-    ticks: list[float] = []
-    stop = threading.Event()
-
-    def tick() -> None:
-        while not stop.is_set():
-            ticks.append(time.perf_counter())
-            time.sleep(0.001)
-
-    thread = threading.Thread(target=tick)
-    thread.start()
-    start = time.perf_counter()
-    f(200_000_000)
-    end = time.perf_counter()
-    stop.set()
-    thread.join()
-    assert sum(start < t < end for t in ticks) > 10
-
-
-@BOTH
-def test_many_threads_call_at_once(make: Any) -> None:
-    f = make([vector(), i64], careful)
-    wrong: list[Any] = []
-
-    def work(k: int) -> None:
-        x = np.full(50, float(k))
-        for _ in range(500):
-            if f(x, 3) != k:
-                wrong.append(k)
-            try:
-                f(x, 50)
-                wrong.append("no error")
-            except IndexError as e:
-                if "index 50" not in str(e):
-                    wrong.append(e)
-
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(6)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert not wrong
-
-
 # ------------------------------------------------------------------------------------- a callable of one's own
 
 
@@ -513,7 +398,6 @@ def test_nothing_leaks() -> None:
     gc.collect()
     assert sys.getrefcount(x) == before
     assert len(gc.get_objects()) - objects < 100
-    assert ctypes.sizeof(ctypes.c_void_p) == 8
 
 
 def test_large_results_of_a_function_of_many_arrays() -> None:
