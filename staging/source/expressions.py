@@ -11,6 +11,7 @@ from lms.core.errors import Span
 
 from ..rep import Rep
 from . import names
+from .nodes import at
 
 RUNTIME = "_lms"
 
@@ -27,14 +28,6 @@ def call(name: str, *args: ast.expr) -> ast.Call:
     return ast.Call(lms(name), list(args), [])
 
 
-def put(node: ast.expr, new: ast.expr) -> ast.expr:
-    """`new` in the place of `node`: parts of it that were there before keep their own."""
-    for inner in ast.walk(new):
-        if isinstance(inner, ast.expr) and not hasattr(inner, "lineno"):
-            ast.copy_location(inner, node)
-    return new
-
-
 def pattern(target: ast.expr) -> ast.expr:
     """How an assignment takes its value apart: a part for each target, None for a name or whatever else holds one whole."""
     if not isinstance(target, ast.Tuple | ast.List) or any(isinstance(t, ast.Starred) for t in target.elts):
@@ -48,7 +41,7 @@ def unpacked(target: ast.expr, value: ast.expr) -> ast.expr:
     if not isinstance(parts, ast.Tuple):
         return value
     flat = isinstance(value, ast.Tuple | ast.List) and not any(isinstance(part, ast.Tuple) for part in parts.elts)
-    return value if flat else put(value, call("unpack", value, parts))
+    return value if flat else at(value, call("unpack", value, parts))
 
 
 class Expressions(ast.NodeTransformer):
@@ -74,7 +67,7 @@ class Expressions(ast.NodeTransformer):
         test, body, orelse = self.visit(node.test), self.visit(node.body), self.visit(node.orelse)
         left = ast.IfExp(call("then"), call("side", body), ast.Constant(None))
         right = ast.IfExp(call("orelse"), call("side", orelse), ast.Constant(None))
-        return put(node, call("meet", call("choose", self.place(node.test), test), left, right))
+        return at(node, call("meet", call("choose", self.place(node.test), test), left, right))
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
         # `a and (b and c)`: what `b` binds with `:=` is in sight of `c`
@@ -86,12 +79,12 @@ class Expressions(ast.NodeTransformer):
 
     def _logic(self, node: ast.expr, both: bool, left: ast.expr, right: ast.expr, end: str = "decide") -> ast.expr:
         begun = call("logic", self.place(node), ast.Constant(both), left)
-        return put(node, call(end, begun, ast.IfExp(call("undecided"), right, ast.Constant(None))))
+        return at(node, call(end, begun, ast.IfExp(call("undecided"), right, ast.Constant(None))))
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         operand = self.visit(node.operand)
         if isinstance(node.op, ast.Not):
-            return put(node, call("logical_not", operand))
+            return at(node, call("logical_not", operand))
         return ast.copy_location(ast.UnaryOp(node.op, operand), node)
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
@@ -100,24 +93,24 @@ class Expressions(ast.NodeTransformer):
     def _compare(self, node: ast.Compare, left: ast.expr, ops: Sequence[ast.cmpop], right: list[ast.expr]) -> ast.expr:
         if len(ops) == 1:
             return self._one(node, left, ops[0], right[0])
-        first = self._one(node, left, ops[0], put(node, call("keep", right[0])))
-        rest = self._compare(node, put(node, call("kept")), ops[1:], right[1:])
+        first = self._one(node, left, ops[0], at(node, call("keep", right[0])))
+        rest = self._compare(node, at(node, call("kept")), ops[1:], right[1:])
         return self._logic(node, True, first, rest, end="decide_chain")
 
     def _one(self, node: ast.Compare, left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.expr:
         if isinstance(op, ast.In | ast.NotIn):
-            found = put(node, call("contains", left, right))
-            return found if isinstance(op, ast.In) else put(node, call("logical_not", found))
+            found = at(node, call("contains", left, right))
+            return found if isinstance(op, ast.In) else at(node, call("logical_not", found))
         if isinstance(op, ast.Is | ast.IsNot):
-            found = put(node, call("identical", left, right))
-            return found if isinstance(op, ast.Is) else put(node, call("logical_not", found))
+            found = at(node, call("identical", left, right))
+            return found if isinstance(op, ast.Is) else at(node, call("logical_not", found))
         return ast.copy_location(ast.Compare(left, [op], [right]), node)
 
     # ------------------------------------------------------------------------------- names and calls
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if isinstance(node.ctx, ast.Load) and node.id in self.unsure:
-            return put(node, call("read", node, ast.Constant(node.id)))
+            return at(node, call("read", node, ast.Constant(node.id)))
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -129,11 +122,11 @@ class Expressions(ast.NodeTransformer):
             return node  # a call that the rewriting has put there
         args = [self.visit(a) for a in node.args]
         keywords = [ast.copy_location(ast.keyword(k.arg, self.visit(k.value)), k) for k in node.keywords]
-        return put(node, ast.Call(lms("call"), [self.visit(node.func), *args], keywords))
+        return at(node, ast.Call(lms("call"), [self.visit(node.func), *args], keywords))
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         if node.attr in _OF_REP and isinstance(node.ctx, ast.Load):
-            return put(node, call("attribute", self.visit(node.value), ast.Constant(node.attr)))
+            return at(node, call("attribute", self.visit(node.value), ast.Constant(node.attr)))
         return ast.copy_location(ast.Attribute(self._base(node), node.attr, node.ctx), node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
@@ -142,15 +135,15 @@ class Expressions(ast.NodeTransformer):
     def _base(self, node: ast.Attribute | ast.Subscript) -> ast.expr:
         base: ast.expr = self.visit(node.value)
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-            return put(node, call("indexed", base))
-        return base if isinstance(node.ctx, ast.Load) else put(node, call("may_change", base))
+            return at(node, call("indexed", base))
+        return base if isinstance(node.ctx, ast.Load) else at(node, call("may_change", base))
 
     # --------------------------------------------------------------------- containers, comprehensions
 
     def _made(self, node: ast.expr) -> ast.expr:
         new = self.generic_visit(node)
         assert isinstance(new, ast.expr)
-        return put(node, call("made", new)) if isinstance(getattr(node, "ctx", ast.Load()), ast.Load) else new
+        return at(node, call("made", new)) if isinstance(getattr(node, "ctx", ast.Load()), ast.Load) else new
 
     def visit_List(self, node: ast.List) -> ast.expr:
         return self._made(node)
@@ -181,11 +174,11 @@ class Expressions(ast.NodeTransformer):
         alone = len(node.generators) == 1
         me = ast.Constant(next(_comprehensions))
         for k, g in enumerate(node.generators):
-            g.iter = put(g.iter, call("each", self.visit(g.iter), ast.Constant(kind if alone else ""), ast.Constant(k == 0), me,
+            g.iter = at(g.iter, call("each", self.visit(g.iter), ast.Constant(kind if alone else ""), ast.Constant(k == 0), me,
                                       pattern(g.target)))
             g.target = self.visit(g.target)
-            g.ifs = [put(test, call("selects", self.visit(test), me)) for test in g.ifs]
-        return put(node, call("gathered", node))
+            g.ifs = [at(test, call("selects", self.visit(test), me)) for test in g.ifs]
+        return at(node, call("gathered", node))
 
     # --------------------------------------------------------------------------------------- text
 
@@ -198,4 +191,4 @@ class Expressions(ast.NodeTransformer):
                 parts.append(ast.Tuple([self.visit(part.value), conversion, form], ast.Load()))
             else:
                 parts.append(part)
-        return put(node, call("text", *parts))
+        return at(node, call("text", *parts))

@@ -10,6 +10,8 @@ from types import CodeType, FunctionType
 from lms.core.data import dataclass
 from lms.core.errors import Span, StagingError
 
+from .nodes import children
+
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -52,7 +54,7 @@ def definitions(source: str, file: str) -> tuple[Found, ...]:
             out.append(Found(node, around))
         if isinstance(node, Definition | ast.ClassDef):
             around = (*around, node)
-        for child in ast.iter_child_nodes(node):
+        for child in children(node):
             visit(child, around)
 
     try:

@@ -11,7 +11,6 @@ that end it. Flags are plain variables: where nothing is staged they are bools o
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Sequence
 from itertools import count
 
@@ -19,16 +18,9 @@ from lms.core.data import dataclass, field
 
 from ..control.state import JUMPS, RESULT, RETURNED
 from . import names
+from .nodes import at, children, copied
 
 _OPAQUE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-
-
-def at(node: ast.AST, new: ast.stmt) -> ast.stmt:
-    """`new` with the position of `node`, through and through."""
-    for inner in ast.walk(new):
-        if not hasattr(inner, "lineno") and "lineno" in inner._attributes:
-            ast.copy_location(inner, node)
-    return new
 
 
 def assign(name: str, value: ast.expr, node: ast.AST) -> ast.stmt:
@@ -80,7 +72,7 @@ def jumps(body: Sequence[ast.AST], *kinds: type) -> list[ast.AST]:
             found += jumps(node.body, *(k for k in kinds if k is ast.Return))
             found += jumps(node.orelse, *kinds)
         elif not isinstance(node, (*_OPAQUE, ast.expr)):
-            found += jumps(list(ast.iter_child_nodes(node)), *kinds)
+            found += jumps(children(node), *kinds)
     return found
 
 
@@ -175,7 +167,7 @@ class Lowering:
 def _test_inside(s: ast.While) -> ast.While:
     """A loop whose condition binds names tests it in its body, where names are carried."""
     parts = s.test.values if isinstance(s.test, ast.BoolOp) and isinstance(s.test.op, ast.And) else [s.test]
-    leave = [at(part, ast.If(ast.UnaryOp(ast.Not(), part), [*copy.deepcopy(s.orelse), ast.Break()], [])) for part in parts]
+    leave = [at(part, ast.If(ast.UnaryOp(ast.Not(), part), [*map(copied, s.orelse), ast.Break()], [])) for part in parts]
     always = ast.copy_location(ast.Constant(True), s.test)
     return ast.copy_location(ast.While(always, [*leave, *s.body], []), s)
 
@@ -188,5 +180,5 @@ def _spread(s: ast.If) -> ast.If:
     if not any(isinstance(n, ast.NamedExpr) for n in names.walk_here(rest)):
         return s
     more = rest[0] if len(rest) == 1 else ast.copy_location(ast.BoolOp(ast.And(), rest), s.test)
-    inner = _spread(ast.copy_location(ast.If(more, s.body, copy.deepcopy(s.orelse)), s))
+    inner = _spread(ast.copy_location(ast.If(more, s.body, [*map(copied, s.orelse)]), s))
     return ast.copy_location(ast.If(first, [inner], s.orelse), s)

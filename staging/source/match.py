@@ -15,7 +15,8 @@ from itertools import count
 from lms.core.errors import StagingError
 
 from .expressions import call
-from .jumps import assign, at
+from .jumps import assign
+from .nodes import at, walk
 
 _number = count()
 
@@ -46,7 +47,7 @@ class Matches:
         chain: list[ast.stmt] = [at(s.cases[-1].pattern, ast.Expr(_method(name, "unmatched")))]
         for case in reversed(s.cases):
             chain = [self._case(name, case, chain)]
-        return [assign(name, _placed(s.subject, call("Match", s.subject)), s.subject), *chain]
+        return [assign(name, at(s.subject, call("Match", s.subject)), s.subject), *chain]
 
     def _case(self, name: str, case: ast.match_case, otherwise: list[ast.stmt]) -> ast.stmt:
         captures = list(_captures(case.pattern))
@@ -55,7 +56,7 @@ class Matches:
             got = [ast.NamedExpr(ast.Name(c, ast.Store()), _method(name, "get", ast.Constant(c))) for c in captures]
             bind: list[ast.expr] = [_method(name, "let", value) for value in got]
             test = ast.BoolOp(ast.And(), [test, *bind, case.guard])
-        bound = [assign(c, _placed(case.pattern, _method(name, "get", ast.Constant(c))), case.pattern) for c in captures]
+        bound = [assign(c, at(case.pattern, _method(name, "get", ast.Constant(c))), case.pattern) for c in captures]
         new = at(case.pattern, ast.If(test, [*bound, *self.block(case.body)], otherwise))
         new.case = True  # type: ignore[attr-defined]  # a mark of ours on Python's node
         return new
@@ -88,7 +89,7 @@ class Matches:
 
 def _captures(p: ast.pattern) -> list[str]:
     found: dict[str, None] = {}
-    for node in ast.walk(p):
+    for node in walk(p):
         if isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
             found[node.name] = None
         elif isinstance(node, ast.MatchMapping) and node.rest:
@@ -105,10 +106,5 @@ def _method(name: str, attribute: str, *args: ast.expr) -> ast.expr:
     return ast.Call(ast.Attribute(ast.Name(name, ast.Load()), attribute, ast.Load()), list(args), [])
 
 
-def _placed(node: ast.AST, new: ast.expr) -> ast.expr:
-    for inner in ast.walk(new):
-        if isinstance(inner, ast.expr) and not hasattr(inner, "lineno"):
-            ast.copy_location(inner, node)
-    return new
 
 

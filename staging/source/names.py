@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lms.core.data import dataclass, field
 
+from .nodes import children, walk
+
 Names = frozenset[str]
 NONE: Names = frozenset()
 
-_LEAVES = frozenset((ast.Name, ast.Constant))
 _MAKERS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp, ast.Nonlocal, ast.Global)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_OPAQUE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.ListComp, ast.SetComp, ast.DictComp,
+           ast.GeneratorExp)
 
 
 def exits_of(loop: ast.AST) -> tuple[str, ...]:
@@ -26,21 +28,21 @@ def walk_here(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     while waiting:
         node = waiting.pop()
         yield node
-        if node.__class__ not in _LEAVES:
-            waiting += _parts_here(node)[::-1]
+        waiting += _parts_here(node)[::-1]
 
 
 def _parts_here(node: ast.AST) -> list[ast.AST]:
     """What directly below a node belongs to the same function."""
+    if not isinstance(node, _OPAQUE):
+        return children(node)
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
     if isinstance(node, ast.Lambda):
         return [*node.args.defaults, *(d for d in node.args.kw_defaults if d)]
     if isinstance(node, ast.ClassDef):
         return [*node.decorator_list, *node.bases, *(k.value for k in node.keywords)]
-    if isinstance(node, _COMPREHENSIONS):  # `:=` binds outside
-        return [node.generators[0].iter, *(inner for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr))]
-    return [*ast.iter_child_nodes(node)]
+    # `:=` in a comprehension binds outside
+    return [node.generators[0].iter, *(inner for inner in walk(node) if isinstance(inner, ast.NamedExpr))]
 
 
 def assigned(nodes: Iterable[ast.AST]) -> dict[str, ast.AST]:
@@ -48,52 +50,48 @@ def assigned(nodes: Iterable[ast.AST]) -> dict[str, ast.AST]:
     out: dict[str, ast.AST] = {}
     for node in walk_here(nodes):
         for name in _binds(node):
-            out.setdefault(name, node)
             out[name] = node
     return out
 
 
-def _binds(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-        yield node.id
-    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        yield node.name
-    elif isinstance(node, ast.ExceptHandler):
-        yield from [] if node.name is None else [node.name]
-    elif isinstance(node, ast.Import | ast.ImportFrom):
-        for alias in node.names:
-            yield alias.asname or alias.name.split(".")[0]
-    if isinstance(node, ast.For | ast.While):
-        yield from exits_of(node)
+def _binds(node: ast.AST) -> Sequence[str]:
+    if isinstance(node, ast.expr):
+        return (node.id,) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) else ()
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return (node.name,)
+    if isinstance(node, ast.ExceptHandler):
+        return () if node.name is None else (node.name,)
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [alias.asname or alias.name.split(".")[0] for alias in node.names]
+    return exits_of(node) if isinstance(node, ast.For | ast.While) else ()
 
 
 def read(nodes: Iterable[ast.AST]) -> Names:
     """The names that a stretch may read, those that definitions inside capture included."""
     out = set[str]()
-    for root in nodes:
-        for node in ast.walk(root):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load | ast.Del):
+    for node in walk(*nodes):
+        if isinstance(node, ast.Name):
+            if not isinstance(node.ctx, ast.Store):
                 out.add(node.id)
-            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-                out.add(node.target.id)
-            elif isinstance(node, ast.For | ast.While):
-                out.update(exits_of(node))
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            out.add(node.target.id)
+        elif isinstance(node, ast.For | ast.While):
+            out.update(exits_of(node))
     return frozenset(out)
 
 
 def captured(nodes: Iterable[ast.AST], but: Sequence[ast.AST] = ()) -> Names:
     """The names that definitions and generators inside a stretch, all `but` some, take from around them."""
     out: Names = NONE
-    for root in nodes:
-        for node in ast.walk(root):
-            if node in but:
-                continue
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-                out |= free(node)
-            elif isinstance(node, ast.ClassDef):
-                out |= read(node.body)
-            elif isinstance(node, ast.GeneratorExp):
-                out |= read([node]) - frozenset(assigned([g.target for g in node.generators]))
+    for node in walk(*nodes):
+        if node in but:
+            continue
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            out |= free(node)
+        elif isinstance(node, ast.ClassDef):
+            out |= read(node.body)
+        elif isinstance(node, ast.GeneratorExp):
+            out |= read([node]) - frozenset(assigned([g.target for g in node.generators]))
     return out
 
 
@@ -111,14 +109,16 @@ def known_functions(body: Sequence[ast.stmt]) -> dict[str, list[ast.FunctionDef 
             match node.targets:
                 case [ast.Name(name)]:
                     found.setdefault(name, []).append(node.value)
-    everything = [n for s in body for n in ast.walk(s)]
+    if not found:
+        return {}
+    everything = [*walk(*body)]
     called = {id(n.func) for n in everything if isinstance(n, ast.Call)}
     held = {n.id for n in everything if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and id(n) not in called}
     return {name: made for name, made in found.items() if name not in held and not any(map(_makes_or_assigns, made))}
 
 
 def _makes_or_assigns(function: ast.FunctionDef | ast.Lambda) -> bool:
-    return any(isinstance(n, _MAKERS) for n in ast.walk(function) if n is not function)
+    return any(isinstance(n, _MAKERS) for n in walk(function) if n is not function)
 
 
 def free(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Names:
@@ -202,7 +202,7 @@ class Liveness:
     def _kills(self, s: ast.stmt) -> Names:
         """What a simple statement surely binds."""
         if isinstance(s, ast.Assign):
-            stores = [n for t in s.targets for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+            stores = [n for n in walk(*s.targets) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
             return frozenset(n.id for n in stores)
         if isinstance(s, ast.AnnAssign) and s.value is not None and isinstance(s.target, ast.Name):
             return frozenset((s.target.id,))

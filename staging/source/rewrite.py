@@ -22,9 +22,10 @@ from lms.core.errors import Span, StagingError
 from ..control.choices import Site
 from ..control.state import HIDDEN
 from . import names
-from .expressions import Expressions, call, lms, put, unpacked
-from .jumps import Lowering, any_of, at
+from .expressions import Expressions, call, lms, unpacked
+from .jumps import Lowering, any_of
 from .match import Matches
+from .nodes import at, walk
 
 HERE = f"{HIDDEN}here"  # the block that a call runs in
 
@@ -76,7 +77,7 @@ class Rewriter(Expressions):
 
     def _home(self, body: list[ast.stmt], mine: set[str]) -> list[ast.stmt]:
         """Remember the block that variables live in which a function inside declares `nonlocal`, and that of the call."""
-        inner = {x for n in ast.walk(ast.Module(body, [])) if isinstance(n, ast.Nonlocal) for x in n.names} & mine
+        inner = {x for n in walk(*body) if isinstance(n, ast.Nonlocal) for x in n.names} & mine
         self.homes = {name: home for name, home in self.homes.items() if name not in mine}
         out: list[ast.stmt] = []
         if inner:
@@ -112,7 +113,7 @@ class Rewriter(Expressions):
 
     def _guarded(self, name: str, body: list[ast.stmt], source: Sequence[ast.AST]) -> list[ast.stmt]:
         """A body in which something may be raised later."""
-        may = any(isinstance(n, ast.Call | ast.Raise | ast.Assert) for s in source for n in ast.walk(s))
+        may = any(isinstance(n, ast.Call | ast.Raise | ast.Assert) for n in walk(*source))
         if self.depth >= self.guards or not may:
             return body
         error = f"{HIDDEN}e"
@@ -146,7 +147,7 @@ class Rewriter(Expressions):
         name = f"{HIDDEN}l{next(self.numbers)}"
         site = self._site(s, s.iter, state, self.live.after[s], [], [s.target, *s.body], ways_out)
         new: list[ast.stmt] = [ast.Assign([ast.Name(name, ast.Store())], call("For", site, self.visit(s.iter), frame()))]
-        take = at(s.target, ast.Assign([self.visit(s.target)], unpacked(s.target, method(name, "item"))))
+        take = at(s.target, ast.Assign([self.visit(s.target)], unpacked(s.target, at(s.target, method(name, "item")))))
         body = [take, *self._nested([*s.body])]
         if ways_out:  # a loop that runs now, with an exit that is taken later
             body = self._exit_guard(s, ways_out, state, body)
@@ -158,7 +159,7 @@ class Rewriter(Expressions):
         name = f"{HIDDEN}b{next(self.numbers)}"
         site = self._site(s, s.iter, state, frozenset(state), s.body, [])
         leave = store(state, method(name, "leave", frame()))
-        test = call("logical_not", self.visit(put(s.iter, any_of(ways_out))))
+        test = call("logical_not", self.visit(at(s.iter, any_of(ways_out))))
         return [ast.Assign([ast.Name(name, ast.Store())], call("Branch", site, test, frame())),
                 ast.If(method(name, "then"), [*self._guarded(name, body, s.body), leave], []),
                 ast.If(method(name, "orelse"), [leave], [])]
@@ -171,7 +172,7 @@ class Rewriter(Expressions):
         test: ast.expr = s.test
         if ways_out:
             test = ast.BoolOp(ast.And(), [ast.UnaryOp(ast.Not(), any_of(ways_out)), s.test])
-            test = put(s.test, test)
+            test = at(s.test, test)
         body = [store(state, method(name, "body_", frame())), *self._guarded(name, self._nested(s.body), s.body)]
         new: list[ast.stmt] = [
             ast.Assign([ast.Name(name, ast.Store())], call("While", site, frame())),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
 from collections.abc import Callable, Iterator
 from itertools import count
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
@@ -19,8 +18,10 @@ from lms.core.errors import Span, StagingError
 
 from ..control.choices import Site
 from ..control.runtime import Runtime
-from .expressions import RUNTIME, call, put
+from . import names
+from .expressions import RUNTIME, call
 from .find import Definition, Found, find
+from .nodes import at, copied
 from .rewrite import Rewriter, refuse
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -93,13 +94,14 @@ def _rewrite(code: CodeType, found: Found, outside: frozenset[str]) -> _Rewritte
 
 
 def _rewrite_with(code: CodeType, found: Found, outside: frozenset[str], guards: int) -> _Rewritten:
-    node = copy.deepcopy(found.node)
+    node = copied(found.node)
     file = code.co_filename
     if isinstance(node, ast.AsyncFunctionDef):
         raise StagingError("`async def` cannot be staged", Span(file, node.lineno, node.col_offset), fix="write `def`")
     if found.owner is not None:
         _Mangle(found.owner).visit(node)
     _bare(node)
+    read = outside & names.read([node])
     sites: list[Site] = []
     rewriter = Rewriter(file, sites, count(), guards)
     if isinstance(node, ast.Lambda):
@@ -110,7 +112,8 @@ def _rewrite_with(code: CodeType, found: Found, outside: frozenset[str], guards:
         rewriter.function(node)
         node.name = _INNER  # its own name means the user's global or cell, as in the old function
         body = node
-    body = _Outside(outside).visit(body)
+    if read:
+        body = _Outside(read).visit(body)
     factory = ast.FunctionDef(_FACTORY, _parameters([RUNTIME, *code.co_freevars]), [body], [])
     factory.type_params = []  # type: ignore[attr-defined]  # from Python 3.12 on
     module = ast.fix_missing_locations(ast.copy_location(ast.Module([ast.copy_location(factory, node)], []), node))
@@ -144,7 +147,7 @@ class _Outside(ast.NodeTransformer):
         self.names = names
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        return put(node, call("outside", node)) if isinstance(node.ctx, ast.Load) and node.id in self.names else node
+        return at(node, call("outside", node)) if isinstance(node.ctx, ast.Load) and node.id in self.names else node
 
 
 _FUTURES = 0x1000000  # from __future__ import annotations
