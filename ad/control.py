@@ -17,8 +17,9 @@ from lms.core.types import ArrayType, Type, i64
 
 from .cotangents import Cotangents, Frame, Halves, zero
 from .residuals.chains import Region, around, hand_on, inside, leave_with, state_types
-from .residuals.closing import Crossing, box, box_type, needs_box, stand_in, unbox
+from .residuals.closing import Crossing
 from .residuals.keepers import ForKeeper, WhileKeeper
+from .residuals.places import box, box_type, needs_box, stand_in, unbox
 from .shadows import shadow_type
 
 if TYPE_CHECKING:

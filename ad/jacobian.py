@@ -18,7 +18,7 @@ from lms.core.types import ArrayType, Scalar, Size, SumType, Type, f64, i64, is_
 from lms.staging.functions import Call
 
 from .lanes import Lanes
-from .residuals.closing import slot
+from .residuals.places import slot
 from .rules.complex import is_complex
 from .tangents import Dot
 

@@ -15,7 +15,8 @@ from lms.core.ir import Function, Program, Value
 from lms.core.types import ArrayType, Scalar, Size, i64, is_differentiable
 
 from .cotangents import Cotangents
-from .residuals.closing import Crossing, slot
+from .residuals.closing import Crossing
+from .residuals.places import slot
 from .sweep import Sweep
 
 if TYPE_CHECKING:

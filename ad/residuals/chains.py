@@ -12,16 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from lms.core import primitives as p
 from lms.core.builder import Builder
+from lms.core.data import dataclass
 from lms.core.errors import Span
 from lms.core.ir import Block, Value
 from lms.core.types import ArrayType, Scalar, Size, SumType, Type, fresh_symbol, i64
 
-from .closing import is_plain_integer, known_size, residual, size_read
+from .closing import is_plain_integer, known_size, size_read
+from .places import residual
 
 if TYPE_CHECKING:
     from ..sweep import Sweep

@@ -9,7 +9,8 @@ from lms.core.ir import Block, Value
 from lms.core.types import ArrayType, Scalar, Size, SumType, Type
 
 from .chains import Chain, Passing, State, with_room
-from .closing import Crossing, box, known_sizes, prologue, slot, unbox
+from .closing import Crossing, known_sizes, prologue
+from .places import box, slot, unbox
 
 _s, _a = p.scalar, p.array
 

@@ -19,10 +19,10 @@ the halves are two functions (calls that are not inlined, pullbacks). An array t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from lms.core import primitives as p
+from lms.core.data import dataclass, field
 from lms.core.effects import Root
 from lms.core.ir import Block, Node, Value, walk
 from lms.core.types import ArrayType, Scalar
@@ -67,7 +67,7 @@ def _parts(r: Reversal) -> tuple[frozenset[Any], ...]:
 # ------------------------------------------------------------------------------------- private memory
 
 
-@dataclass
+@dataclass(eq=False)
 class Group:
     """Allocations that some handle may confuse, the handles, and what is done to them."""
 
@@ -100,11 +100,11 @@ def _private(memory: Memory) -> list[Group]:
     for node in walk(body):
         if not node.blocks:
             access = effects.of(node)
-            for g in {id(g): g for r in access.changes & private for g in [group[r]]}.values():
+            for g in {group[r] for r in access.changes & private}:
                 g.writes.append(node)
-            for g in {id(g): g for r in access.reads & private for g in [group[r]]}.values():
+            for g in {group[r] for r in access.reads & private}:
                 g.reads.append(node)
-    return [g for g in {id(g): g for g in group.values()}.values() if g.writes and g.reads and not g.roots & outside]
+    return [g for g in dict.fromkeys(group.values()) if g.writes and g.reads and not g.roots & outside]
 
 
 def _is_allocation(v: Value) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from lms.core.data import dataclass
 from lms.core.errors import StagingError, StagingTypeError, here
 from lms.core.types import ArrayType, Scalar, i64
 
@@ -31,7 +31,6 @@ class Later:
                            fix="loop over it with `for` in a function with source, or use `lms.fori_loop`")
 
 
-@dataclass(init=False, repr=False, eq=False)
 class Range(Later):
     """`range` that is gone through later, with Python's meaning: ends before `stop`, `step` may be negative."""
 
@@ -66,7 +65,7 @@ def _steps(start: Any, stop: Any, step: Any) -> Any:
     return gap if not isinstance(step, Rep) and step == 1 else -((-gap) // step)
 
 
-@dataclass(repr=False, eq=False)
+@dataclass(eq=False)
 class Items(Later):
     """An array, along its first axis."""
 
@@ -82,7 +81,7 @@ class Items(Later):
         return self.array[k]
 
 
-@dataclass(repr=False, eq=False)
+@dataclass(eq=False)
 class Sequence(Later):
     """Items of now whose number is not needed: a range, or anything with a rule for its items."""
 
