@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from lms.core import primitives as p
 from lms.core.effects import Effects
 from lms.core.ir import Block, Node, Program, Value, walk
@@ -15,8 +17,13 @@ class Apart:
 
     def __init__(self, program: Program, effects: Effects) -> None:
         self.program, self.effects = program, effects
-        self.owner: dict[Block, Node] = {
-            inner: node for f in program.functions.values() for node in walk(f.body) for inner in node.blocks}
+        self.owner: dict[Block, Node] = {}
+        self.around: dict[Block, Block] = {}
+        for f in program.functions.values():
+            for block in _blocks(f.body):
+                for node in block.nodes:
+                    self.owner.update(dict.fromkeys(node.blocks, node))
+                    self.around.update(dict.fromkeys(node.blocks, block))
         self.assumed: set[frozenset[Value]] = set()
 
     def apart(self, v: Value, w: Value) -> bool:
@@ -30,8 +37,13 @@ class Apart:
         return self._together(v, w)
 
     def _made_after(self, v: Value, w: Value) -> bool:
-        """Whether `v` is an allocation, and `w` was there before it or is another one."""
-        return _is_allocation(v) and (_is_allocation(w) or w.node is None and w.block is not None)
+        """Whether `v` is an allocation, and `w` is another one, or was there when the block around both began."""
+        return _is_allocation(v) and (_is_allocation(w) or w.node is None and self._inside(v.block, w.block))
+
+    def _inside(self, block: Block | None, outer: Block | None) -> bool:
+        while block is not None and block is not outer:
+            block = self.around.get(block)
+        return block is not None
 
     def _together(self, v: Value, w: Value) -> bool:
         """Two parameters of one loop, or two results of one loop or branch: apart if those that they stand for are."""
@@ -75,6 +87,13 @@ class Apart:
         if not holds:
             self.assumed.discard(pair)
         return holds
+
+
+def _blocks(block: Block) -> Iterator[Block]:
+    """A block and those inside."""
+    yield block
+    for node in walk(block):
+        yield from node.blocks
 
 
 def _is_allocation(v: Value) -> bool:

@@ -117,7 +117,8 @@ class Plans:
         for k, v in enumerate(arrays):
             for w in arrays[:k]:
                 if (self.effects.roots(v) | self.effects.roots(w)) & changes and not self.apart.apart(v, w):
-                    names = " and ".join(sorted(repr(x.name) for x in (v, w) if x.name)) or "two of its arrays"
+                    known = sorted(repr(x.name) for x in (v, w) if x.name)
+                    names = " and ".join([*known, "another name"][:2]) if known else "two of its arrays"
                     raise StagingError(f"what is checkpointed here changes an array that {names} may share: run again, it would "
                                        "change copies, which share nothing", node.span,
                                        fix="use one name for the array, or leave the plan away")

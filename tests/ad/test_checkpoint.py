@@ -393,6 +393,21 @@ def test_an_array_by_two_names_is_refused() -> None:
     assert "# here" in str(found.value)
 
 
+def test_an_array_made_before_a_loop_may_be_the_one_it_carries() -> None:
+    def f(x):
+        a = np.ones(3) * x
+        b = a
+        for i in lms.range(10, checkpoint="sqrt"):  # here
+            if x > 0.7:
+                b = np.zeros(3)
+            b[i % 3] = np.sin(x + a[(i + 1) % 3])
+            x = x + 0.1 * b[i % 3]
+        return x
+
+    with pytest.raises(lms.StagingError, match="'b' and another name may share"):
+        lms.grad(f)(0.5)
+
+
 @dataclass(frozen=True)
 class Link:
     head: float
