@@ -128,8 +128,7 @@ def run_backward(s: Sweep, loop: Loop, block: Block, bar: Cotangents, bounds: Se
 
 def trips(b: Builder, start: Value, stop: Value, step: Value) -> Value:
     """How often a `for` runs."""
-    assert step.node is not None
-    by = int(step.node.attrs["value"])
+    by = step.number
     distance = b.emit1(_s.sub, stop, start) if by > 0 else b.emit1(_s.sub, start, stop)
     if abs(by) != 1:
         rounded = b.emit1(_s.add, distance, b.const(abs(by) - 1))
@@ -162,13 +161,8 @@ def for_(s: Sweep, node: Node) -> Halves:
     bind_results(s, loop, new)
     bar = yield
     last = b.emit1(_s.sub, trips(b, start, stop, step), b.const(1))
-    bounds = (b.emit1(_s.add, start, b.emit1(_s.mul, last, step)), b.emit1(_s.sub, start, step), _negated(b, step))
+    bounds = (b.emit1(_s.add, start, b.emit1(_s.mul, last, step)), b.emit1(_s.sub, start, step), b.const(-step.number))
     run_backward(s, loop, backward, bar, bounds, node.operands[3:])
-
-
-def _negated(b: Builder, step: Value) -> Value:
-    assert step.node is not None
-    return b.const(-int(step.node.attrs["value"]))
 
 
 def while_(s: Sweep, node: Node) -> Halves:

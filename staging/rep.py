@@ -401,7 +401,7 @@ def lift_value(x: Any, type: Type | None = None) -> Value:
 
 def _must_fit(v: Value, target: Scalar) -> None:
     """A Python int that becomes a narrower integer must fit, as in NumPy: `OverflowError` later."""
-    if v.type != i64 or not target.is_int or target == i64 or (v.node is not None and v.node.op is p.array.const):
+    if v.type != i64 or not target.is_int or target == i64 or v.number is not None:
         return
     b, info = current(), np.iinfo(str(target.dtype))
     ok = b.emit1(p.scalar.ge, v, b.const(int(info.min)))
@@ -414,8 +414,8 @@ def convert(v: Value, target: Scalar) -> Value:
     """`v` with elements of another scalar type."""
     if element(v.type) == target:
         return v
-    if v.node is not None and v.node.op is p.array.const and target.kind not in "iu":
-        return current().const(v.node.attrs["value"], target)
+    if v.number is not None and target.kind not in "iu":
+        return current().const(v.number, target)
     return current().emit1(p.scalar.convert, v, dtype=target)
 
 

@@ -104,11 +104,9 @@ _OF_NUMBERS = frozenset({_s.add, _s.sub, _s.mul, _s.minimum, _s.maximum, _s.floo
 
 def _number(v: Value) -> int | None:
     """The number that a value is, where it is known now."""
-    if v.node is None:
-        return None
-    if v.node.op is p.array.const:
-        return int(v.node.attrs["value"])
-    if v.node.op.eager is None or v.node.op not in _OF_NUMBERS:
+    if v.number is not None:
+        return int(v.number)
+    if v.node is None or v.node.op.eager is None or v.node.op not in _OF_NUMBERS:
         return None
     parts = [_number(x) for x in v.node.operands]
     if None in parts:

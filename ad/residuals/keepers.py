@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lms.core import primitives as p
 from lms.core.ir import Block, Value
-from lms.core.types import ArrayType, Scalar, Size, SumType, Type
+from lms.core.types import ArrayType, Scalar, Size, SumType, Type, element
 
 from .chains import Chain, Passing, State, with_room
 from .closing import Crossing, known_sizes, prologue
@@ -39,8 +39,7 @@ class ForKeeper:
             return self._count(block.params[0])
 
     def _count(self, index: Value) -> Value:
-        assert self.step.node is not None
-        by = int(self.step.node.attrs["value"])
+        by = self.step.number
         distance = self.b.emit1(_s.sub, index, self.start) if by > 0 else self.b.emit1(_s.sub, self.start, index)
         return distance if abs(by) == 1 else self.b.emit1(_s.floordiv, distance, self.b.const(abs(by)))
 
@@ -70,7 +69,7 @@ class ForKeeper:
         if node is None or not (node.op is _a.empty or (node.op is _a.broadcast and not node.attrs["axes"])):
             return None
         filled = node.operands[:1] if node.op is _a.broadcast else ()
-        if filled and (filled[0].node is None or filled[0].node.op is not _a.const):
+        if filled and filled[0].number is None:
             return None
         kept = bool(node.attrs.get("residual"))
         found = [self.crossing.invariant(n, sizes=kept) for n in node.operands[len(filled):]]
@@ -82,7 +81,7 @@ class ForKeeper:
         else:
             b = self.b
             dims = (b.size_of(self.trips), *t.dims)
-            constant = [b.const(n.node.attrs["value"], n.node.attrs["type"]) for n in filled if n.node is not None]
+            constant = [b.const(n.number, element(n.type)) for n in filled]
             whole = b.emit1(node.op, *constant, self.trips, *sizes, **{**node.attrs, "dims": dims})
         node.op, node.operands = _a.view, (whole, self._number)
         node.attrs = {"spec": (("at",), *[("all",)] * t.rank), "dims": t.dims}

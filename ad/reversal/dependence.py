@@ -123,7 +123,7 @@ class Dependence:
             if n.op is not _c.for_:
                 return True
             low, high = apart[n.blocks[0].params[0]]
-            if _step(n) < 0:
+            if n.operands[2].number < 0:
                 low, high = -high, -low
             if high > 0:
                 return True
@@ -175,8 +175,8 @@ class Dependence:
 
     def _spread(self, v: Value, depth: int) -> Iterator[Spread]:
         node = v.node
-        if node is not None and node.op is _a.const:
-            yield Spread(None, node.attrs["value"], node.attrs["value"])
+        if v.number is not None:
+            yield Spread(None, v.number, v.number)
             return
         yield Spread(v, 0, 0)
         if depth == 0:
@@ -199,7 +199,7 @@ class Dependence:
         loop = self.places.around.get(v.block) if v.block is not None else None
         if loop is None or loop.op is not _c.for_ or v is not loop.blocks[0].params[0]:
             return
-        up = _step(loop) > 0
+        up = loop.operands[2].number > 0
         for s in self.spread(loop.operands[0], depth - 1):
             yield Spread(s.base, s.low, math.inf) if up else Spread(s.base, -math.inf, s.high)
         for s in self.spread(loop.operands[1], depth - 1):
@@ -214,12 +214,6 @@ def _common(places: Places, a: Node, b: Node) -> list[Node]:
             break
         out.append(block.nodes[j])
     return [n for n in out if n is not a and n is not b]
-
-
-def _step(loop: Node) -> int:
-    made = loop.operands[2].node
-    assert made is not None
-    return int(made.attrs["value"])
 
 
 def _shifted(x: Sequence[Spread], y: Sequence[Spread]) -> Iterator[Spread]:

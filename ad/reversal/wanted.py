@@ -153,10 +153,9 @@ def _saved(leaves: dict[Value, set[Value]]) -> int:
 
 
 def _trips(loop: Node) -> float:
-    bounds = [v.node for v in loop.operands[:3]] if loop.op is _c.for_ else [None]
-    known = [int(n.attrs["value"]) for n in bounds if n is not None and n.op is _a.const]
-    return float(max(len(range(*known)), 0)) if len(known) == 3 else MANY
-
+    bounds = [v.number for v in loop.operands[:3]] if loop.op is _c.for_ else [None]
+    known = [n for n in bounds if n is not None]
+    return float(len(range(*known))) if len(known) == 3 else MANY
 
 
 def _dtype(v: Value) -> Scalar | None:

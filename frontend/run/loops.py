@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lms.core import primitives as p
 from lms.core.types import Scalar
 from lms.staging.rep import Rep
 
@@ -22,8 +21,8 @@ def known(test_: Any) -> bool | None:
     """A condition's value where it is known now, after all."""
     if not isinstance(test_, Rep):
         return bool(test_)
-    node = test_.value.node
-    return bool(node.attrs["value"]) if node is not None and node.op is p.array.const else None
+    number = test_.value.number
+    return None if number is None else bool(number)
 
 
 @compiles(t.Choose)

@@ -32,6 +32,11 @@ class Value:
     def __repr__(self) -> str:
         return f"<{self.name or 'value'}: {self.type}>"
 
+    @property
+    def number(self) -> Any:
+        """The number that it is known to be, as a `const` gives it; None where that is found out when the program runs."""
+        return self.node.attrs["value"] if self.node is not None and self.node.op.name == "const" else None
+
 
 @dataclass(eq=False, slots=True)
 class Node:

@@ -173,8 +173,7 @@ class _Checker:
         bounds, inits = node.operands[:3], node.operands[3:]
         if len(bounds) != 3 or any(v.type != i64 for v in bounds):
             self.fail("it takes start, stop and step of type i64", node)
-        step = bounds[2].node
-        if step is None or step.op is not p.array.const or step.attrs["value"] == 0:
+        if not bounds[2].number:
             self.fail("its step is not a constant other than 0", node)
         if not body.params or body.params[0].type != i64:
             self.fail("its body does not take a counter of type i64", node)

@@ -18,7 +18,7 @@ from lms.core.effects import Effects, Root
 from lms.core.ir import Block, Function, Node, Program, Value, walk
 from lms.core.types import ArrayType, Dim, Scalar, Size
 
-from .rewrite import adopt, make
+from .rewrite import adopt, int_of, make
 from .scalars import LARGEST
 
 s, a = p.scalar, p.array
@@ -87,7 +87,7 @@ class _Sizes:
         if node is None or depth == 0:
             return None
         if node.op is a.const:
-            return int(node.attrs["value"]) if isinstance(node.attrs["value"], int) else None
+            return int_of(v)
         if node.op is a.dim:
             t = node.operands[0].type
             assert isinstance(t, ArrayType)
@@ -258,6 +258,3 @@ class Assemble:
             for function in functions:
                 _Assembling(function, effects)
         return program
-
-
-__all__ = ["Assemble"]

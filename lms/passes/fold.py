@@ -150,10 +150,10 @@ class Folder:
             return None
         numbers = []
         for v in node.operands:
-            if v.node is None or v.node.op is not a.const:
+            if v.number is None:
                 return None
             assert isinstance(v.type, Scalar)
-            numbers.append(v.type.dtype.type(v.node.attrs["value"]))
+            numbers.append(v.type.dtype.type(v.number))
         if t.is_int and not _computable(node, numbers, t):
             return None
         assert node.op.eager is not None

@@ -21,7 +21,7 @@ from lms.core.primitives import Primitive
 from lms.core.types import ArrayType
 
 from .fuse import Plan, plan, renames
-from .nests import Body, Carried, Index, fill, fresh, known, loop, nest
+from .nests import Body, Carried, Index, fill, fresh, loop, nest
 
 Element = Callable[["Lowering", Node, Index], Value]
 Rule = Callable[["Lowering", Node], None]
@@ -256,7 +256,7 @@ def _rank(v: Value) -> int:
 
 def add_index(b: Builder, x: Value, y: Value) -> Value:
     """The sum of two indices, nothing where one is 0."""
-    return y if known(x) == 0 else x if known(y) == 0 else b.emit1(p.scalar.add, x, y)
+    return y if x.number == 0 else x if y.number == 0 else b.emit1(p.scalar.add, x, y)
 
 
 def scale_index(b: Builder, i: Value, step: int) -> Value:

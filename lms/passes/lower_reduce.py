@@ -16,7 +16,7 @@ from lms.core.types import ArrayType, Scalar, Type, i64
 
 from .fuse import contiguous
 from .lower import CHECKS, ELEMENTS, Lowering, element_of, lowers
-from .nests import Carried, Index, highest, known, lowest
+from .nests import Carried, Index, highest, lowest
 
 s = p.scalar
 CHUNK = 1024  # indices that are looked at before it is asked whether one was found
@@ -185,7 +185,7 @@ def _first(b: Builder, size: Value, holds: Callable[[Value], Value]) -> Value:
             block.results = (b.emit1(s.minimum, best, b.emit1(s.select, holds(i), i, size)),)
         return b.emit(p.control.for_, start, stop, b.const(1), size, blocks=[block], types=(i64,))[0]
 
-    if (known_size := known(size)) is not None and known_size <= CHUNK:
+    if size.number is not None and size.number <= CHUNK:
         found = nearest(b.const(0), size)
     else:
         with b.reify((i64, i64)) as condition:

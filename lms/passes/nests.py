@@ -18,15 +18,10 @@ UNROLL = 4  # a static axis this short becomes straight-line code, up to BUDGET 
 BUDGET = 16
 
 
-def known(v: Value) -> int | None:
-    """The value of an `i64` constant."""
-    return int(v.node.attrs["value"]) if v.node is not None and v.node.op is p.array.const else None
-
-
 def loop(b: Builder, n: Value, body: Callable[[Value, Carried], Sequence[Value]], init: Sequence[Value] = (),
          budget: int = BUDGET) -> Carried:
     """Emit `body` for each index below `n`, carrying values; give the last ones."""
-    carried, count = tuple(init), known(n)
+    carried, count = tuple(init), n.number
     if count is not None and (count <= 1 or count <= min(UNROLL, budget)):
         for k in range(count):
             carried = tuple(body(b.const(k), carried))
@@ -54,7 +49,7 @@ def _budgets(sizes: Sequence[Value]) -> list[int]:
     budgets, left = [], BUDGET
     for n in reversed(sizes):
         budgets.append(left)
-        count = known(n)
+        count = n.number
         if count is None or count > min(UNROLL, left):
             left = 0  # outside a real loop nothing is unrolled: the loop would be copied
         else:

@@ -44,16 +44,14 @@ def adopt(node: Node, block: Block) -> None:
 
 def const_of(v: Value) -> Any:
     """The number a value is known to be, else None: a constant, or an array with the same constant everywhere."""
-    node = v.node
-    if node is not None and node.op is a.broadcast and not isinstance(node.operands[0].type, ArrayType):
-        node = node.operands[0].node
-    return node.attrs["value"] if node is not None and node.op is a.const else None
+    if v.node is not None and v.node.op is a.broadcast and not isinstance(v.node.operands[0].type, ArrayType):
+        v = v.node.operands[0]
+    return v.number
 
 
 def int_of(v: Value) -> int | None:
     """The value of an integer constant."""
-    node = v.node
-    return int(node.attrs["value"]) if node is not None and node.op is a.const and isinstance(node.attrs["value"], int) else None
+    return int(v.number) if isinstance(v.number, int) else None
 
 
 def frozen(value: Any) -> Hashable:

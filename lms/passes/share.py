@@ -66,10 +66,9 @@ class _Shape:
         """A value by its number: of those made inside, those from outside, or as the constant it is."""
         if v in self._known:
             return self._known[v]
-        if constant(v):
-            assert v.node is not None
+        if v.number is not None:
             self.constants[v] = None
-            return "constant", frozen(v.node.attrs["value"]), v.type
+            return "constant", frozen(v.number), v.type
         if isinstance(v.type, ArrayType):
             self.plain = self.plain and isinstance(v.type.dtype, Scalar)
         else:
@@ -83,10 +82,6 @@ def _renamed(t: Type, names: dict[str, int]) -> Hashable:
         return t
     dims = [d if isinstance(d, int) else (d.const, *((names.setdefault(s, len(names)), k) for s, k in d.terms)) for d in t.dims]
     return t.dtype, t.layout, *dims
-
-
-def constant(v: Value) -> bool:
-    return v.node is not None and v.node.op is a.const
 
 
 @dataclass(frozen=True)

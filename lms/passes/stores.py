@@ -150,7 +150,7 @@ class _Merging:
 
 
 def _is_zero(v: Value) -> bool:
-    return v.node is not None and v.node.op is a.const and v.node.attrs["value"] == 0
+    return bool(v.number == 0)
 
 
 @dataclass(frozen=True)

@@ -297,9 +297,8 @@ class For(Loop):
         return block
 
     def _ran(self, start: Value, stop: Value, step: int) -> Any:
-        bounds = [v.node.attrs["value"] for v in (start, stop) if v.node is not None and v.node.op is p.array.const]
-        if len(bounds) == 2:
-            return bool(range(bounds[0], bounds[1], step))
+        if start.number is not None and stop.number is not None:
+            return bool(range(start.number, stop.number, step))
         return Rep(self.builder.emit1(p.scalar.lt if step > 0 else p.scalar.gt, start, stop))
 
 

@@ -66,8 +66,7 @@ def _fits(x: Any, dtype: Scalar) -> bool:
 def constant(x: Any) -> Any:
     """The number `x` is known to be now, else None."""
     if isinstance(x, Rep):
-        node = x.value.node
-        return node.attrs["value"] if node is not None and node.op is p.array.const else None
+        return x.value.number
     return x if is_weak(x) or getattr(x, "ndim", 1) == 0 else None
 
 

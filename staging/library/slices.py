@@ -53,7 +53,7 @@ def bound(k: Any) -> _Int | None:
     if k is None:
         return None
     v = size_arg(k, "a bound of a slice")
-    return int(v.node.attrs["value"]) if v.node is not None and v.node.op is p.array.const else v
+    return v if v.number is None else int(v.number)
 
 
 def positions(s: slice, a: Value, axis: int) -> tuple[Value, Value, Size, int]:
