@@ -343,6 +343,3 @@ def like(spec: Any, rest: Any) -> Any:
     if isinstance(spec, trees.Tree):
         return trees.rebuild(spec.cls, spec.keys, [like(part, rest) for part in spec.parts], spec.extra)
     return None
-
-
-__all__ = ["compressed", "grad", "hvp", "jacobian", "jvp", "require_beside", "value_and_grad", "vjp"]

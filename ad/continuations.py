@@ -105,6 +105,3 @@ def reset(frames: Sequence[Iterator[Any]]) -> None:
     """Resume suspended frames, last first: the backward half of a block."""
     for frame in reversed(frames):
         next(frame, None)
-
-
-__all__ = ["RULES", "TANGENTS", "Rule", "Steps", "check_form", "derivative", "reset", "resume", "start", "tangent"]

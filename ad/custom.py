@@ -330,6 +330,3 @@ def check_parameters(rule: Callable[..., Any], signature: Signature, mode: str) 
     except TypeError as e:
         raise StagingError(f"the rule takes {own}, and {signature.name} needs {shown}: {e}", _place(rule),
                            fix=f"write `def {getattr(rule, '__name__', 'rule')}{shown}:`") from None
-
-
-__all__ = ["Rules", "call", "check_parameters"]

@@ -262,6 +262,3 @@ def _newton(equation: Equation) -> Move:
         return x - factor * whole, whole
 
     return move
-
-
-__all__ = ["fixed_point", "root"]

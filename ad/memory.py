@@ -155,6 +155,3 @@ def _holds_numbers(v: Value) -> bool:
 def is_whole(node: Node) -> bool:
     """Whether a view shows every element of its source once."""
     return node.op is not p.array.view or all(s[0] in ("all", "new") for s in node.attrs["spec"])
-
-
-__all__ = ["PARTS", "Memory", "is_whole", "overwritten"]

@@ -22,7 +22,7 @@ from lms.backends.llvm.front import Front, enter
 from lms.backends.llvm.native import NativeCallable, suspended
 from lms.core.builder import staging
 from lms.core.errors import LmsError, SpecializationWarning, StagingError, here, is_ours
-from lms.core.primitives.array import Record
+from lms.core.primitives.record import Record
 from lms.core.types import SumType, bool_, f64, i64
 from lms.staging import functions, records
 from lms.staging.arguments import Bound, Later, Now, Signature

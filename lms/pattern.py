@@ -189,7 +189,3 @@ def _everything(own: Sequence[Any], found: Any) -> Any:
     """All that any operand depends on, beside every element of a result: of operations of which no more is known."""
     union = Elements(frozenset().union(*(e for x in own for e in (x.flat if isinstance(x, np.ndarray) else [x]))))
     return np.full(found.shape, union, object) if isinstance(found, np.ndarray) else union
-
-
-__all__ = ["Elements", "dependence"]
-

@@ -8,7 +8,7 @@ import numpy as np
 
 from lms.core.data import dataclass
 from lms.core.errors import StagingTypeError, here
-from lms.core.types import SCALARS, ArrayType, Dim, Scalar, Size, SumType, Type, bool_, c128, f64, i64, scalar_of, symbol
+from lms.core.types import SCALARS, ArrayType, Dim, Scalar, Size, SumType, bool_, c128, f64, i64, scalar_of, symbol
 
 _BUILTIN: dict[Any, Scalar] = {float: f64, int: i64, bool: bool_, complex: c128}
 
@@ -153,6 +153,3 @@ def staged_type(item: Any) -> Any:
     if isinstance(item, type) and issubclass(item, np.generic):
         return scalar_type(item)
     return item
-
-
-__all__ = ["Annotation", "Array", "Mut", "Static", "Type", "dims", "scalar_type", "size_of", "staged_annotation", "staged_type"]

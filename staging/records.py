@@ -14,7 +14,7 @@ from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import StagingError, StagingTypeError, here
 from lms.core.ir import Value
-from lms.core.primitives.array import Record
+from lms.core.primitives.record import Record
 from lms.core.types import ArrayType, Constructor, Dim, Scalar, SumType, Type, bool_, c128, f64, fresh_symbol, i64, scalar_of
 
 from .annotations import Annotation

@@ -179,6 +179,3 @@ def _cotangent(s: Sweep, bar: Cotangents, result: Value) -> Value | None:
     taken = b.emit1(_a.copy, d)
     b.emit(_a.assign, d, zeros(b, d))
     return taken
-
-
-__all__ = ["Whole", "own", "run_again", "whole"]

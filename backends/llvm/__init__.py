@@ -5,8 +5,9 @@ from __future__ import annotations
 from lms.core.ir import Program
 
 from .compiled import CompiledFunction
-from .emit import Options, emit, emit_module
+from .emit import emit, emit_module
 from .native import NativeCallable, set_entries
+from .writer import Options
 
 __all__ = ["CompiledFunction", "NativeCallable", "Options", "compile", "emit", "emit_module", "set_entries"]
 

@@ -26,7 +26,6 @@ from .debug import DebugInfo
 from .values import Array, V, pack, parts, unpack
 from .writer import RULES, ModuleWriter, Options, Writer, quoted, returned
 
-__all__ = ["Options", "emit", "emit_module"]
 LONG = 400  # lines of an entry without loops from which on it is not improved
 MANY = 48  # places that use blocks of memory, from which on they call functions that are there already
 _LONG = ("for", "while", "contract_into", "argsort_into", "print", "py_call", *(op.name for op in p.linalg.LAPACK))

@@ -32,7 +32,6 @@ from .types import (
     element,
     holds_later,
     is_later,
-    later,
     prune,
     rank,
     show,
@@ -281,6 +280,3 @@ def reify(c: Checker, e: s.Call, scope: Scope, want: Expect | None) -> t.Typed:
             raise Diagnostic("E0405", f"`reify` takes a function of values of later, found `{show(have)}`", f.span,
                              fix=f"make the parameter `Rep[{show(p)}]`")
     return t.Special(e.span, have, "reify", (f,))
-
-
-__all__ = ["BUILTINS", "builtin", "later"]

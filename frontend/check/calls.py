@@ -24,7 +24,6 @@ from .types import (
     FunctionOf,
     Later,
     Meta,
-    TupleOf,
     TypeParameter,
     default,
     element,
@@ -360,6 +359,3 @@ def _as_function(c: Checker, e: s.Expression, name: str, want: Expect | None, sc
     from .functions import lambda_
 
     return lambda_(c, s.Lambda(e.span, params, None, body), scope, want)
-
-
-__all__ = ["Builtin", "TupleOf", "call", "matched"]

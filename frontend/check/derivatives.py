@@ -162,6 +162,3 @@ def _block(result: AnyType, argument: AnyType, e: s.Call) -> AnyType:
     dtype, dims = element(result), (*dims_of(result), *dims_of(argument))
     assert dtype is not None
     return Later(Array(dtype, dims)) if dims else Later(dtype)
-
-
-__all__ = ["direction", "grad", "jacobian", "jvp", "vjp"]

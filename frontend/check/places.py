@@ -70,6 +70,3 @@ def origins(e: s.Expression | None) -> Iterator[s.Name]:
                 yield from origins(arm.body)
         case _ if (name := root(e)) is not None:
             yield name
-
-
-__all__ = ["begun", "root", "written"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lms.core.data import dataclass, field
-from lms.core.types import SCALARS, Dim, Scalar, Size, affine, symbol
+from lms.core.types import SCALARS, Scalar, Size, affine, symbol
 
 if TYPE_CHECKING:
     from ..parse import syntax as s
@@ -388,7 +388,3 @@ def occurs(meta: Meta, t: AnyType) -> bool:
         case DataOf(_, args):
             return any(occurs(meta, x) for x in args)
     return False
-
-
-__all__ = ["NEVER", "STRING", "UNIT", "AnyType", "Array", "ConstructorDeclaration", "DataDeclaration", "DataOf", "Dim",
-           "FunctionOf", "Later", "ListOf", "Meta", "Named", "RangeOf", "TupleOf", "Type", "TypeParameter"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lms.core.builder import current, staging
+from lms.core.builder import current
 from lms.core.data import dataclass
 from lms.staging import functions as staging_functions
 from lms.staging import trees
@@ -20,8 +20,7 @@ from lms.staging.rep import Rep
 
 from ..check import typed as t
 from ..check.modules import Definition, Module, Top
-from ..check.types import UNIT, AnyType, default, is_later, prune
-from ..diagnostics import Diagnostic
+from ..check.types import UNIT, AnyType, default, prune
 from ..parse import syntax as s
 from ..parse.parser import deep_recursion
 from . import compile as code
@@ -29,7 +28,7 @@ from . import loops, specials  # noqa: F401  # they register the code they make
 from .cells import Cell, Variable
 from .functions import TopFunction, function_of, outward
 from .lending import Held
-from .machine import BOUNDARIES, give, halting, run
+from .machine import BOUNDARIES, run
 from .matching import binder
 from .specials import TOP
 
@@ -182,6 +181,3 @@ def exported(module: Module, name: str) -> TopFunction:
     instance = module.instance(definition, {})
     module.check_instance(instance)
     return function_of(instance)
-
-
-__all__ = ["Diagnostic", "Evaluation", "Result", "Variable", "exported", "give", "halting", "is_later", "staging"]

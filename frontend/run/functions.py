@@ -26,7 +26,7 @@ from ..parse.parser import deep_recursion
 from .compile import compile
 from .data import core_type
 from .lending import CALLED, claim, lend
-from .machine import BOUNDARIES, Closure, Frame, State, give, halting, run, spend
+from .machine import Closure, Frame, State, give, halting, run, spend
 from .operations import strong
 
 
@@ -345,6 +345,3 @@ class Foreign:
                 raise
             except LmsError as e:
                 raise Diagnostic("E0501", e.message, span, fix=e.fix) from None
-
-
-__all__ = ["BOUNDARIES"]

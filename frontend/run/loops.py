@@ -12,7 +12,7 @@ from ..check import typed as t
 from ..check.types import STRING, Later, prune
 from .compile import Code, compile, compiles
 from .machine import Frame, State, give, spend
-from .matching import all_of, binder, test
+from .matching import binder, test
 from .operations import byte
 from .staged_control import Running, StagedWhile, choose, collect, counted, loop
 
@@ -253,6 +253,3 @@ def _array(node: t.Collect, clauses: list[Any], body: Code, dtype: Scalar) -> Co
         return collect(node.span, sources, dtype, fill, k)
 
     return Code(None, sequence([source for _, source, _ in clauses], finish))
-
-
-__all__ = ["LOOPS", "all_of", "go_round"]

@@ -21,7 +21,7 @@ from lms.staging.library.indexing import get, put
 from lms.staging.rep import Rep, Weak
 
 from ..check import typed as t
-from ..check.types import AnyType, Later, dims_of, element, prune, rank, show
+from ..check.types import AnyType, Later, dims_of, element, prune, show
 from ..diagnostics import Diagnostic
 from .lending import Lent, claim, lend_views
 from .machine import charge
@@ -398,7 +398,3 @@ def lifted(x: Any, type: AnyType, have: AnyType, span: Span) -> Any:
     assert isinstance(dtype, Scalar)
     with current().at(span):
         return Rep(current().const(x, dtype))
-
-
-__all__ = ["converted", "copied", "emitted", "indexing", "lifted", "now", "operator", "rank", "size_of", "storing", "strong",
-           "unary_operator"]

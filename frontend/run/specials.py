@@ -16,7 +16,7 @@ from lms.staging.control.messages import text as make_text
 from lms.staging.rep import Rep
 
 from ..check import typed as t
-from ..check.types import AnyType, FunctionOf, prune
+from ..check.types import AnyType, prune
 from ..diagnostics import Diagnostic
 from .compile import Code, compile, compiles, sequence
 from .functions import StagedFunction, inward, outward_directions, staged_form
@@ -164,6 +164,3 @@ def vjp(node: t.Special, values: tuple[Any, ...], k: Frame) -> State:
         value, pull = explained(node.span, ad.vjp, form, *primals)
     pulled = Derived(f"pullback of {form.name}", lambda x: pull(outward_directions(x)), prune(node.type))
     return give((lend(inward(value), CALLED, node.span), pulled), k)
-
-
-__all__ = ["FunctionOf"]

@@ -21,7 +21,7 @@ from lms.core.primitives import Primitive
 from lms.core.types import ArrayType
 
 from .fuse import Plan, plan, renames
-from .nests import Body, Carried, Index, fill, fresh, loop, nest
+from .nests import Body, Carried, Index, fill, fresh, nest
 
 Element = Callable[["Lowering", Node, Index], Value]
 Rule = Callable[["Lowering", Node], None]
@@ -325,6 +325,3 @@ def _whole(node: Node) -> bool:
         return made is not None and renames(made)
     return not node.op.lowered or any(isinstance(v.type, ArrayType) for v in node.results) and (
         node.op.elementwise or node.op is p.array.index)
-
-
-__all__ = ["CHECKS", "ELEMENTS", "RULES", "Lower", "Lowering", "add_index", "element_of", "loop", "lowers"]

@@ -243,7 +243,3 @@ def meshgrid(*xs: Any, indexing: str = "xy") -> Any:
 def fresh(v: Value) -> Value:
     """A value that is certainly a new array."""
     return current().emit1(p.array.copy, v) if v.node is None or v.node.op.effect.view is not None else v
-
-
-__all__ = ["arange", "array", "asarray", "broadcast_array", "copy", "empty", "empty_like", "eye", "full", "full_like", "linspace",
-           "meshgrid", "ones", "ones_like", "zeros", "zeros_like"]

@@ -131,6 +131,3 @@ def cond(x: Any, p: Any = None) -> Any:  # NumPy's names
 def multi_dot(matrices: Any) -> Any:
     """The product of two or more matrices, from left to right."""
     return reduce(arrays.dot, matrices)
-
-
-__all__ = ["cond", "lstsq", "matrix_rank", "multi_dot", "pinv"]

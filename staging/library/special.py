@@ -193,6 +193,3 @@ def _rounded(parts: Rep, count: Rep) -> Any:
     away = el.add(high, twice)
     halfway = el.logical_and(el.greater(el.multiply(el.sign(low), el.sign(below)), 0.0), el.equal(twice, el.subtract(away, high)))
     return el.where(halfway, away, high)
-
-
-__all__ = ["erfinv", "factorial", "fsum", "gamma", "polygamma", "remainder"]

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from lms.backends.llvm import CompiledFunction, compile, emit_module
-from lms.backends.llvm.emit import Options
+from lms.backends.llvm import CompiledFunction, Options, compile, emit_module
 from lms.backends.llvm.native import LAYOUT_HOLDS
 from lms.core.errors import Span
 from lms.core.types import Type
