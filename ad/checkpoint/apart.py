@@ -76,9 +76,7 @@ class Apart:
         return holds
 
     def _carried(self, loop: Node, j: int, k: int) -> bool:
-        first = {"for": 3, "while": 0}[loop.op.name]
-        body = loop.blocks[-1]
-        params = body.params[1:] if loop.op is _c.for_ else body.params
+        first, body, params = states(loop)
         pair = frozenset((params[j], params[k]))
         if pair in self.assumed:
             return True
@@ -87,6 +85,12 @@ class Apart:
         if not holds:
             self.assumed.discard(pair)
         return holds
+
+
+def states(loop: Node) -> tuple[int, Block, tuple[Value, ...]]:
+    """Where the operands begin that a loop carries, its body, and the parameters there."""
+    body = loop.blocks[-1]
+    return (3, body, body.params[1:]) if loop.op is _c.for_ else (0, body, body.params)
 
 
 def _blocks(block: Block) -> Iterator[Block]:

@@ -25,6 +25,7 @@ from lms.staging.checkpoints import snapshots
 from ..control import trips
 from .apart import Apart
 from .cost import refuse_excess
+from .left import Left
 
 _s, _a, _c = p.scalar, p.array, p.control
 LOOPS = (_c.for_, _c.while_)
@@ -207,6 +208,8 @@ class _Outlined:
         self.given = planner.values(tuple(self.free))
         inits = planner.values(self.inits)
         k = snapshots(plan)
+        if k is not None:
+            self._refuse_left()
         count = b.const(k or 0)
         run = self._run()
         if self.counted:
@@ -220,6 +223,15 @@ class _Outlined:
             out = (self._lengthening_segments(steps, run, inits) if k is None else
                    self._call(steps, b.const(0), b.const(LARGEST), count, inits, again=run, recorded=True, **self._plan())[:-1])
         planner.bind(self.node.results, out)
+
+    def _refuse_left(self) -> None:
+        """Refuse to go back by values where memory is changed, and then left to other names."""
+        v = Left(self.planner.function, self.planner.plans.effects).behind(self.node)
+        if v is not None:
+            array = repr(v.name) if v.name else "an array"
+            raise StagingError(f"what is checkpointed here changes {array} and may go on with another in its place, while the "
+                               "first may be used afterwards: `revolve` follows only what the loop carries", self.node.span,
+                               fix="carry a copy of the array, or take the plan \"sqrt\"")
 
     # --------------------------------------------------------------------------------------- functions
 

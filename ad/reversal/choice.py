@@ -28,7 +28,7 @@ from lms.core.ir import Block, Node, Value, walk
 from lms.core.types import ArrayType, Scalar
 
 from ..memory import Memory
-from .dependence import Dependence
+from .dependence import Dependence, source
 from .wanted import Demand
 
 _a = p.array
@@ -176,7 +176,7 @@ class Choice:
         return [w for w in group.writes if any(self._overwrites(w, n, group) for n in reads)]
 
     def _overwrites(self, write: Node, read: Node, group: Group) -> bool:
-        written, made = write.operands[0], _source(write.operands[0])
+        written, made = write.operands[0], source(write.operands[0])
         for seen in read.operands:
             if not self.effects.roots(seen) & group.roots:
                 continue
@@ -184,14 +184,14 @@ class Choice:
             if made in group.roots:  # the allocation of this very run of its block, which hands on what is finished
                 assert made.block is not None
                 scope = made.block
-                if scope not in self.places.blocks(self._home(seen)) or self._home(seen) is scope and _source(seen).node is None:
+                if scope not in self.places.blocks(self._home(seen)) or self._home(seen) is scope and source(seen).node is None:
                     continue
             if self.dependence.may_overwrite(read, seen, write, written, scope):
                 return True
         return False
 
     def _home(self, v: Value) -> Block:
-        home = _source(v).block
+        home = source(v).block
         assert home is not None
         return home
 
@@ -229,9 +229,3 @@ class Choice:
         """What is kept alive of arrays that each iteration of a loop makes."""
         made = [r for r in group.roots if isinstance(r, Value) and r.block is not None and self.places.loops(r.block)]
         return sum(self.demand.trips(r.block) * self.demand.words(r) for r in made if r.block is not None)
-
-
-def _source(v: Value) -> Value:
-    while v.node is not None and v.node.op.effect.view is not None:
-        v = v.node.operands[v.node.op.effect.view]
-    return v

@@ -206,6 +206,13 @@ class Dependence:
             yield Spread(s.base, -math.inf, s.high - 1) if up else Spread(s.base, s.low + 1, math.inf)
 
 
+def source(v: Value) -> Value:
+    """The array that a view is of."""
+    while v.node is not None and v.node.op.effect.view is not None:
+        v = v.node.operands[v.node.op.effect.view]
+    return v
+
+
 def _common(places: Places, a: Node, b: Node) -> list[Node]:
     """The nodes around both, outermost first."""
     out = []

@@ -408,6 +408,36 @@ def test_an_array_made_before_a_loop_may_be_the_one_it_carries() -> None:
         lms.grad(f)(0.5)
 
 
+def test_an_array_that_is_changed_and_left_behind() -> None:
+    def f(x, copied: bool, plan=None):
+        a = np.ones(3) * x
+        b = a.copy() if copied else a
+        for i in lms.range(10, checkpoint=plan):  # here
+            b[i % 3] *= np.sin(x)
+            b = b * 0.9
+        return np.sum(a * a) + b[1]
+
+    for copied, plans in ((True, ("sqrt", "revolve(2)")), (False, ("sqrt",))):
+        for plan in plans:
+            assert lms.grad(f)(0.5, copied, plan) == pytest.approx(lms.grad(f)(0.5, copied), rel=1e-12)
+    with pytest.raises(lms.StagingError, match="changes 'b' and may go on with another in its place") as found:
+        lms.grad(f)(0.5, False, "revolve(2)")
+    assert "# here" in str(found.value)
+
+
+@pytest.mark.parametrize("plan", ["sqrt", "revolve(2)"])
+def test_buffers_that_are_exchanged_are_not_left_behind(plan: str) -> None:
+    def f(x, by=None):
+        a, b = np.ones(4) * x, np.zeros(4)
+        first = a
+        for _ in lms.range(9, checkpoint=by):
+            b[1:] = np.sin(a[:-1] * x)
+            a, b = b, a
+        return np.sum(a * b) + first[2]
+
+    assert lms.grad(f)(0.5, plan) == pytest.approx(lms.grad(f)(0.5), rel=1e-12)
+
+
 @dataclass(frozen=True)
 class Link:
     head: float
