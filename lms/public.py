@@ -1,4 +1,4 @@
-"""The public names of `lms`: what `import lms` gives, loaded at the first use of one of them."""
+"""The public names of `lms`: what `import lms` gives, loaded at the first use of one of them, some at their own."""
 
 from typing import TYPE_CHECKING
 
@@ -14,19 +14,28 @@ from lms.staging.library import linalg, ops, random
 from lms.staging.library.ops import *  # noqa: F403  # the array and math functions: the list is `ops.__all__`
 
 from .api import Staged, check_pure, stage, unstaged
-from .check import check_grads
 from .derivatives import checkpoint, derivative, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
-from .loading import install_import_hook, load
-from .report import memory
-from .roots import fixed_point, root
-from .sparse import block_jacobian, sparse_hessian, sparse_jacobian
 from .specialization import Specialization
+
+LATER = {  # names that most programs do without, and the modules they come from
+    "block_jacobian": "lms.sparse", "check_grads": "lms.check", "explain": "lms.staging.explain", "fixed_point": "lms.roots",
+    "install_import_hook": "lms.loading", "load": "lms.loading", "memory": "lms.report", "root": "lms.roots",
+    "sparse_hessian": "lms.sparse", "sparse_jacobian": "lms.sparse",
+}
 
 if TYPE_CHECKING:
     # To a type checker a staged function has the types of its unstaged self: `Rep[T]` is `T`, and the types of the next
     # stage accept what Python and NumPy pass for them.
     from typing import Annotated, Any, TypeAlias, TypeVar
     from typing import Annotated as Array
+
+    from lms.staging.explain import explain
+
+    from .check import check_grads
+    from .loading import install_import_hook, load
+    from .report import memory
+    from .roots import fixed_point, root
+    from .sparse import block_jacobian, sparse_hessian, sparse_jacobian
 
     _T = TypeVar("_T")
     Rep = Annotated[_T, "staged"]
