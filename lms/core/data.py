@@ -22,6 +22,9 @@ class _Field(NamedTuple):
     repr: bool = True
 
 
+_REQUIRED = _Field()
+
+
 def field(*, default: Any = _MISSING, default_factory: Callable[[], Any] | None = None, repr: bool = True) -> Any:
     """A field with a default that is made anew for each object, or one that is not shown."""
     return _Field(default, default_factory, repr)
@@ -58,11 +61,11 @@ def _made(cls: type, eq: bool, frozen: bool, slots: bool) -> type:
     known = {name: f for base in reversed(cls.__mro__) for name, f in base.__dict__.get(_FIELDS, {}).items()} | own
     methods: dict[str, Any] = {
         _FIELDS: known, "__match_args__": tuple(known), "__repr__": _repr,
-        "__init__": _written_later(cls, "__init__", lambda: _constructor(cls, known, frozen)),
+        "__init__": _written_later(cls, "__init__", _constructor),
     }
     if eq:
-        methods["__eq__"] = _written_later(cls, "__eq__", lambda: _equality(known))
-        methods["__hash__"] = _written_later(cls, "__hash__", lambda: _hash(known)) if frozen else None
+        methods["__eq__"] = _written_later(cls, "__eq__", _equality)
+        methods["__hash__"] = _written_later(cls, "__hash__", _hash) if frozen else None
     if frozen:
         methods |= {"__setattr__": _refuse, "__delattr__": _refuse, "__reduce__": _again}
     for name, method in methods.items():
@@ -77,7 +80,7 @@ def _own_fields(cls: type) -> dict[str, _Field]:
     for name, annotation in cls.__dict__.get("__annotations__", {}).items():
         if not annotation.startswith("ClassVar"):
             default = cls.__dict__.get(name, _MISSING)
-            found[name] = f = default if isinstance(default, _Field) else _Field(default)
+            found[name] = f = default if isinstance(default, _Field) else _REQUIRED if default is _MISSING else _Field(default)
             if f is default:
                 setattr(cls, name, f.default) if f.default is not _MISSING else delattr(cls, name)
     return found
@@ -97,9 +100,9 @@ def _with_slots(cls: type, names: Iterable[str]) -> type:
 Text = tuple[str, dict[str, Any]]  # of a function, and what it names
 
 
-def _written_later(cls: type, name: str, text: Callable[[], Text]) -> Callable[..., Any]:
+def _written_later(cls: type, name: str, text: Callable[[type], Text]) -> Callable[..., Any]:
     def first(self: Any, *args: Any, **kwargs: Any) -> Any:
-        written, names = text()
+        written, names = text(cls)
         exec(written, names)
         setattr(cls, name, names[name])
         return names[name](self, *args, **kwargs)
@@ -107,10 +110,11 @@ def _written_later(cls: type, name: str, text: Callable[[], Text]) -> Callable[.
     return first
 
 
-def _constructor(cls: type, fields: dict[str, _Field], frozen: bool) -> Text:
+def _constructor(cls: type) -> Text:
     names: dict[str, Any] = {"_missing": _MISSING, "_set": object.__setattr__}
     parameters, body = ["self"], []
-    for name, f in fields.items():
+    frozen = cls.__dict__.get("__setattr__") is _refuse
+    for name, f in cls.__dict__[_FIELDS].items():
         value, slot = name, getattr(cls, name, None)
         if f.factory is not None:
             names[f"_make_{name}"] = f.factory
@@ -133,13 +137,13 @@ def _constructor(cls: type, fields: dict[str, _Field], frozen: bool) -> Text:
     return f"def __init__({', '.join(parameters)}):\n " + ("\n ".join(body) or "pass"), names
 
 
-def _equality(fields: Iterable[str]) -> Text:
-    same = f"{_tuple('self', fields)} == {_tuple('other', fields)} if other.__class__ is self.__class__ else NotImplemented"
-    return f"def __eq__(self, other): return {same}", {}
+def _equality(cls: type) -> Text:
+    mine, its = _tuple("self", fields(cls)), _tuple("other", fields(cls))
+    return f"def __eq__(self, other): return {mine} == {its} if other.__class__ is self.__class__ else NotImplemented", {}
 
 
-def _hash(fields: Iterable[str]) -> Text:
-    return f"def __hash__(self): return hash({_tuple('self', fields)})", {}
+def _hash(cls: type) -> Text:
+    return f"def __hash__(self): return hash({_tuple('self', fields(cls))})", {}
 
 
 def _tuple(x: str, fields: Iterable[str]) -> str:
