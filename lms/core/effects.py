@@ -18,6 +18,7 @@ Root = Value | str
 Roots = frozenset[Root]
 NONE: Roots = frozenset()
 PURE, CONST, LOAD, PROJECT, CONSTRUCT = p.PURE, p.array.const, p.array.load, p.array.project, p.array.construct
+CARRIED = {p.control.for_: 3, p.control.while_: 0, p.control.if_: 1}  # the first operand that goes into the blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,12 @@ def record_root(t: SumType) -> str:
     return f"record {t.name}"
 
 
-def _scalars(values: tuple[Value, ...]) -> bool:
-    for v in values:  # noqa: SIM110  # takes half the time of `all`
-        if v.type.__class__ is not Scalar:
-            return False
-    return True
+def _together(parts: list[Access]) -> Access:
+    """What all of them may do."""
+    if len(parts) < 2:
+        return parts[0] if parts else NO_ACCESS
+    return Access(NONE.union(*[x.reads for x in parts]), NONE.union(*[x.writes for x in parts]),
+                  NONE.union(*[x.accumulates for x in parts]), any([x.raises for x in parts]), any([x.io for x in parts]))
 
 
 @dataclass(slots=True)
@@ -164,21 +166,16 @@ class Effects:
             self._changed = self._changed or function.name in self._asked
 
     def _block(self, block: Block) -> Access:
-        reads, writes, accumulates = set[Root](), set[Root](), set[Root]()
-        raises = io = False
+        found: dict[int, Access] = {}  # by identity: few differ
         for node in block.nodes:
             op = node.op
-            if op.effect is PURE and (op.elementwise or op is CONST) and _scalars(node.results):
+            if op.effect is PURE and (op.elementwise or op is CONST) and node.results[0].type.__class__ is Scalar:
                 self._access[node] = NO_ACCESS  # most nodes, many times
                 continue
             access = self._node(node)
             if access is not NO_ACCESS:
-                reads |= access.reads
-                writes |= access.writes
-                accumulates |= access.accumulates
-                raises, io = raises or access.raises, io or access.io
-        total = Access(frozenset(reads), frozenset(writes), frozenset(accumulates), raises, io)
-        self._block_access[block] = total
+                found[id(access)] = access
+        total = self._block_access[block] = _together([*found.values()])
         return total
 
     def _node(self, node: Node) -> Access:
@@ -234,13 +231,13 @@ class Effects:
     def _control(self, node: Node) -> Access:
         if node.op in (p.control.call, p.control.vjp, p.control.jvp):
             return self._call(node)
-        carried = node.operands[{"for": 3, "while": 0, "if": 1}[node.op.name]:]
+        carried = node.operands[CARRIED[node.op]:]
         skip = 1 if node.op is p.control.for_ else 0
-        access = NO_ACCESS
+        inside = []
         for block in node.blocks:
             for init, v in zip(carried, block.params[skip:], strict=True):
                 self._join(v, self.roots(init))
-            access |= self._block(block)
+            inside.append(self._block(block))
         for block in node.blocks if node.op is p.control.if_ else node.blocks[-1:]:
             for k, (v, out) in enumerate(zip(block.results, node.results, strict=True)):
                 self._join(out, self.roots(v))
@@ -248,7 +245,7 @@ class Effects:
                     self._join(out, self.roots(carried[k]))
                     for loop in node.blocks:
                         self._join(loop.params[skip + k], self.roots(v))
-        return access
+        return _together(inside)
 
     def _call(self, node: Node) -> Access:
         callee = self.program.functions[node.attrs["callee"]]

@@ -12,7 +12,7 @@ from typing import ClassVar
 from lms.core import primitives as p
 from lms.core.data import dataclass
 from lms.core.effects import Effects, Roots
-from lms.core.ir import Block, Function, Node, Program
+from lms.core.ir import Block, Function, Node, Program, walk
 
 from .rewrite import adopt, counters, int_of, makes_array, may_raise, speculative
 
@@ -84,7 +84,8 @@ class Licm:
     name: ClassVar[str] = "licm"
 
     def run(self, program: Program) -> Program:
-        effects = Effects(program)
-        for function in program.functions.values():
-            _Motion(function, effects)
+        if any(node.op in (c.for_, c.while_) for function in program.functions.values() for node in walk(function.body)):
+            effects = Effects(program)
+            for function in program.functions.values():
+                _Motion(function, effects)
         return program

@@ -58,12 +58,17 @@ def _count(start: Value) -> Value | None:
     return n
 
 
+def _runs_backwards(node: Node) -> bool:
+    """Whether a node is a loop down to 0."""
+    return node.op is c.for_ and int_of(node.operands[2]) == -1 and int_of(node.operands[1]) == -1
+
+
 def _turn(block: Block, effects: Effects) -> None:
     nodes: list[Node] = []
     for node in block.nodes:
         for inner in node.blocks:
             _turn(inner, effects)
-        if node.op is c.for_ and int_of(node.operands[2]) == -1 and int_of(node.operands[1]) == -1:
+        if _runs_backwards(node):
             n = _count(node.operands[0])
             if n is not None and _any_order(node.blocks[0], effects):
                 zero, one = constant(0, i64, node, block), constant(1, i64, node, block)
@@ -80,7 +85,8 @@ class Turn:
     name: ClassVar[str] = "turn"
 
     def run(self, program: Program) -> Program:
-        effects = Effects(program)
-        for function in program.functions.values():
-            _turn(function.body, effects)
+        if any(_runs_backwards(node) for function in program.functions.values() for node in walk(function.body)):
+            effects = Effects(program)
+            for function in program.functions.values():
+                _turn(function.body, effects)
         return program

@@ -60,11 +60,11 @@ class Unpack:
     name: ClassVar[str] = "unpack"
 
     def run(self, program: Program) -> Program:
-        effects = Effects(program)
-        builder = Builder(program)
-        for name, function in list(program.functions.items()):
-            if any(_expands(node) for node in walk(function.body)):
-                program.functions[name] = self._function(function, builder, effects)
+        small = [name for name, function in program.functions.items() if any(map(_expands, walk(function.body)))]
+        if small:
+            effects, builder = Effects(program), Builder(program)
+            for name in small:
+                program.functions[name] = self._function(program.functions[name], builder, effects)
         return program
 
     def _function(self, function: Function, builder: Builder, effects: Effects) -> Function:
