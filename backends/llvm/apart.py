@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 
 _NAME = r'"[^"]*"|[\w.$]+'
-_PART = re.compile(  # one definition, declaration, variable or node of metadata
-    rf"^(?:define [^@\n]*@({_NAME})[^{{]*\{{\n.*?^\}}|declare [^@\n]*@({_NAME})[^\n]*|(?:@({_NAME})|(!\d+)) = [^\n]*)$",
-    re.MULTILINE | re.DOTALL)
 _NAMED = re.compile(rf"@({_NAME})|(!\d+)")
 _USED = "llvm.compiler.used"
 _COMPUTES = '"lms.f.'  # how the names of the program's own functions begin
@@ -20,13 +18,26 @@ _COMPUTES = '"lms.f.'  # how the names of the program's own functions begin
 
 def split(text: str, roots: Iterable[str]) -> tuple[str, tuple[str, ...], str]:
     """The text of what computes, the symbols it offers, and the text of the rest, which is what the roots reach without it."""
-    parts = {next(filter(None, m.groups())): m[0] for m in _PART.finditer(text)}
+    parts = _parts(text)
     calling = _reached(parts, roots, lambda name: not name.startswith(_COMPUTES))
     offered = [name for name in calling if name.startswith(_COMPUTES)]
     computing = _reached(parts, [*offered, *([_USED] if _USED in parts else [])], lambda name: True)
     bodies = {name: parts[name].replace("define internal ", "define ", 1) for name in offered}
     heads = {name: parts[name].partition(" {\n")[0].replace("define internal ", "declare ", 1) for name in offered}
     return _written(computing, parts | bodies), tuple(map(_symbol, offered)), _written(calling, parts | heads)
+
+
+def _parts(text: str) -> dict[str, str]:
+    """Definitions, declarations, variables and nodes of metadata, by name. The first name in a line is what it is about."""
+    parts = {}
+    lines = iter(text.split("\n"))
+    for line in lines:
+        if line.startswith(("define ", "declare ", "@", "!")) and (m := _NAMED.search(line)):
+            whole = line
+            if line.startswith("define "):
+                whole = "\n".join([line, *takewhile(lambda inner: inner != "}", lines), "}"])
+            parts[m[1] or m[2]] = whole
+    return parts
 
 
 def _reached(parts: dict[str, str], roots: Iterable[str], enter: Callable[[str], bool]) -> list[str]:

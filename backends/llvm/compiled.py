@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -127,11 +126,10 @@ class CompiledFunction(NativeCallable):
 def _whole(module: Module, native: bool, entry: bool = True) -> str:
     """The module with its entry and what it calls. All but the entry is internal: what is not called is not compiled."""
     provided = "".join(map(declaration, sorted(module.callbacks)))
-    text = _EXPORTED.sub("define internal ", module.text) if native else module.text
+    text = module.text
+    for name in ("lms_free", "lms_finish") if native else ():
+        text = text.replace(f"define void @{name}(", f"define internal void @{name}(")
     return merge(text, (entry_text(module) if native else flat.TEXT) if entry else "", provided)
-
-
-_EXPORTED = re.compile(r"^define (?=void @lms_(?:free|finish)\()", re.MULTILINE)
 
 
 class _Strict(NativeCallable):

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 
-_DEFINED = re.compile(r"^define [^@\n]*@([\w.$]+|\"[^\"]*\")", re.MULTILINE)
-_SAID = re.compile(r"^(?:declare [^@\n]*@([\w.$]+|\"[^\"]*\").*|@([\w.$]+|\"[^\"]*\") = external .*)$")
+_NAME = re.compile(r'[^@]*@([\w.$]+|"[^"]*")')  # the first in a line, which is what the line defines or declares
 
 
 def merge(*pieces: str) -> str:
     """The pieces in a row, without declarations of what is declared before or defined anywhere."""
-    text = "\n".join(pieces)
-    known = set(_DEFINED.findall(text))
-    known |= set(re.findall(r"^@([\w.$]+) = (?!external)", text, re.MULTILINE))
-    lines = []
-    for line in text.split("\n"):
-        if (line.startswith("declare") or " external " in line) and (said := _SAID.match(line)):
-            name = said[1] or said[2]
+    lines = "\n".join(pieces).split("\n")
+    said = [line.startswith("declare ") or line.startswith("@") and " = external " in line for line in lines]
+    known = {_name(line) for line, other in zip(lines, said, strict=True) if not other and line.startswith(("define ", "@"))}
+    kept = []
+    for line, other in zip(lines, said, strict=True):
+        if other:
+            name = _name(line)
             if name in known:
                 continue
             known.add(name)
-        lines.append(line)
-    return "\n".join(lines) + "\n"
+        kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+def _name(line: str) -> str:
+    found = _NAME.match(line)
+    assert found is not None, line
+    return found[1]
