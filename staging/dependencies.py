@@ -7,10 +7,12 @@ read while staging may not: its contents are in the program.
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import sys
 from collections.abc import Collection, Mapping
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from functools import lru_cache
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -64,6 +66,16 @@ class Dependency:
         if isinstance(new, np.ndarray) and isinstance(self.held, np.ndarray) and _is_input(self.looks):
             return _like(self.held, new)
         return _matches(self.looks, new) if self.looks is not None else _identical(self.held, new)
+
+
+@lru_cache(maxsize=4096)
+def global_names(code: CodeType) -> frozenset[str]:
+    """The global names a code object and those inside it may read; names of attributes are none."""
+    own = {i.argval for i in dis.get_instructions(code) if i.opcode in _GLOBALS}
+    return frozenset(own).union(*(global_names(inner) for inner in code.co_consts if isinstance(inner, CodeType)))
+
+
+_GLOBALS = {n for name, n in dis.opmap.items() if name.startswith("LOAD_") and name.endswith(("_GLOBAL", "_GLOBALS", "_NAME"))}
 
 
 def is_constant(x: Any) -> bool:

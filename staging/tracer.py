@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import CellType, CodeType, FunctionType, ModuleType
+from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from lms.core.ir import Block, Function, Node, Program, Value, free_values, subs
 from lms.core.primitives import Primitive
 from lms.core.types import ArrayType, Type, symbol
 
-from .dependencies import Dependency, Hidden
+from .dependencies import Dependency, Hidden, global_names
 from .joins import describe, scalar_like
 from .rep import Rep
 
@@ -124,7 +124,7 @@ class Tracer(Builder):
             self._depend(cell, name)
             if is_virtual(function):
                 self.inner.add((id(cell), name))
-        for name in _names(function.__code__):
+        for name in global_names(function.__code__):
             if name in function.__globals__:
                 self._depend(function.__globals__, name)
 
@@ -136,14 +136,6 @@ class Tracer(Builder):
         held = found.now()
         if held is not found and not isinstance(held, ModuleType) and not is_ours_function(held):
             self.dependencies[key] = Dependency(place, name, held)
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    """The global names a code object and those inside it may read."""
-    yield from code.co_names
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield from _names(inner)
 
 
 def is_ours_function(x: Any) -> bool:

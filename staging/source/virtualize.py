@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar, cast
@@ -18,6 +18,7 @@ from lms.core.errors import Span, StagingError
 
 from ..control.choices import Site
 from ..control.runtime import Runtime
+from ..dependencies import global_names
 from . import names
 from .expressions import RUNTIME, call
 from .find import Definition, Found, find
@@ -128,16 +129,9 @@ def _rewrite_with(code: CodeType, found: Found, outside: frozenset[str], guards:
 def _outside(f: FunctionType) -> frozenset[str]:
     """The globals and free variables that may hold an array: what is no builtin, module, function or class now."""
     fixed = (ModuleType, FunctionType, BuiltinFunctionType, type)
-    named = {name for name in _names(f.__code__) if not hasattr(builtins, name)}
+    named = {name for name in global_names(f.__code__) if not hasattr(builtins, name)}
     found = frozenset(name for name in named if not isinstance(f.__globals__.get(name), fixed))
     return found | frozenset(f.__code__.co_freevars)
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield from _names(inner)
 
 
 class _Outside(ast.NodeTransformer):

@@ -381,6 +381,26 @@ def test_changing_a_global_specialises_again(monkeypatch):
     assert scaled(1.0) == 5.0
 
 
+@dataclasses.dataclass
+class Weighed:
+    mass: float
+
+
+@lms.stage
+def weight(body):
+    return 9.81 * body.mass
+
+
+def test_a_global_with_the_name_of_an_attribute_is_no_dependency(monkeypatch):
+    monkeypatch.setitem(globals(), "mass", np.ones(3))
+    assert weight(Weighed(2.0)) == 19.62
+    monkeypatch.setitem(globals(), "mass", "heavy")
+    assert weight(Weighed(1.0)) == 9.81
+    assert specializations(weight) == 1
+    (found,) = next(iter(weight.specializations.values()))
+    assert "mass" not in {d.name for d in found.traced.dependencies}
+
+
 def test_a_captured_array_is_an_input_by_reference(monkeypatch):
     scaled(1.0)
     DATA[0] += 10
