@@ -341,12 +341,30 @@ def nonzero(mask: Value) -> list[Value]:
     return out
 
 
-def _scatter(x: Rep, basic: _Basic, item: Any) -> None:
+def _scatter(x: Rep, basic: _Basic, item: Any, op: str = "") -> None:
+    """`x[...] = item` at index arrays, or `x[...] op= item` where equal indices add up."""
+    from . import ops
+
     b = current()
     target, index, axis = _gather(_view(x.value, basic), basic)
     shaped = b.emit1(p.array.take, target, index, axis=axis)  # only its shape is used
-    v = broadcast_to(_element_of(item, x), b.dims(shaped), array_type(shaped).dims, "cannot assign")
-    b.emit(p.array.put, target, index, rename(v, array_type(shaped).dims), axis=axis)
+    v = _element_of(item, x)
+    if op == "subtract":
+        v = ops.negative(Rep(v)).value
+    v = broadcast_to(v, b.dims(shaped), array_type(shaped).dims, f"cannot {op} in place" if op else "cannot assign")
+    b.emit(p.array.add_at if op else p.array.put, target, index, rename(v, array_type(shaped).dims), axis=axis)
+
+
+def change_at(x: Rep, key: Any, op: str, item: Any) -> None:
+    """`np.add.at(x, key, item)` or `np.subtract.at`: what `x[key] += item` does, but equal indices add up."""
+    from . import ops
+
+    basic = _analyse(x, key, writing=True)
+    if basic.arrays:
+        _scatter(x, basic, item, op)
+    else:
+        part = get(x, key)
+        put(x, key, in_place(part, op, item) if part.ndim else getattr(ops, op)(part, item))
 
 
 def _unsupported(what: str) -> NoReturn:

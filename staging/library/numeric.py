@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,15 +34,19 @@ def require(ok: Any, message: str) -> None:
 @stages(np.cumprod)
 def cumprod(x: Any, axis: Any = None) -> Any:
     """The products of the elements so far."""
+    x = arrays.summable(asarray(x))
+    return accumulate(shaping.ravel(x) if axis is None else x, axis or 0, el.multiply)
+
+
+def accumulate(x: Any, axis: Any, combine: Callable[[Any, Any], Any]) -> Rep:
+    """What `combine` makes of the elements so far, along an axis: `ufunc.accumulate`."""
     x = asarray(x)
-    if axis is None:
-        x, axis = shaping.ravel(x), 0
     k = arrays.one_axis(x, axis)
-    out = Rep(current().emit1(p.array.copy, arrays.summable(x).value))
+    out = Rep(current().emit1(p.array.copy, x.value))
     rows = shaping.moveaxis(out, k, 0) if k else out
 
     def step(i: Any, none: tuple[()]) -> tuple[()]:
-        rows[i] = rows[i - 1] * rows[i]
+        rows[i] = combine(rows[i - 1], rows[i])
         return none
 
     fori_loop(1, x.shape[k], step, ())

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
 
-from lms.core import primitives as p
-from lms.core.builder import current
 from lms.core.errors import StagingError, here
-from lms.core.types import i64
 
-from ..rep import Rep, convert, lift_value
-from ..shapes import array_type, broadcast_to
+from ..rep import Rep, lift_value
 from ..table import STAGED
-from . import arrays, shaping
-from .creation import asarray
+from . import arrays, indexing, numeric
+from . import elementary as el
 
 _IGNORED = {"casting", "order", "subok", "like", "signature"}
 
 _REDUCED: dict[Any, Callable[..., Any]] = {
     np.add: arrays.sum, np.multiply: arrays.prod, np.maximum: arrays.max, np.minimum: arrays.min,
-    np.logical_and: arrays.all, np.logical_or: arrays.any,
+    np.logical_and: arrays.all, np.logical_or: arrays.any, np.logaddexp: arrays.logsumexp,
+}
+
+_ACCUMULATED: dict[Any, Callable[[Any, Any], Any]] = {
+    np.add: arrays.cumsum, np.multiply: numeric.cumprod,
+    np.maximum: partial(numeric.accumulate, combine=el.maximum), np.minimum: partial(numeric.accumulate, combine=el.minimum),
 }
 
 
@@ -52,26 +54,16 @@ def _ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], options: dict[st
     elif method == "reduce" and ufunc in _REDUCED:
         axis = options.pop("axis", 0)
         return _REDUCED[ufunc](inputs[0], axis, **options)
-    elif method == "accumulate" and ufunc is np.add:
-        return arrays.cumsum(inputs[0], options.get("axis", 0))
+    elif method == "accumulate" and ufunc in _ACCUMULATED:
+        return _ACCUMULATED[ufunc](inputs[0], options.get("axis", 0))
     elif method == "outer" and staged is not None:
         x, y = (lift_value(v) for v in inputs)
         return staged(Rep(x)[(..., *[None] * Rep(y).ndim)] if Rep(x).ndim else Rep(x), Rep(y))
     elif method == "at" and ufunc in (np.add, np.subtract):
-        return _add_at(inputs[0], inputs[1], inputs[2] if ufunc is np.add else -inputs[2])
+        if not isinstance(inputs[0], Rep):
+            unsupported(f"{name} on an array of now")
+        return indexing.change_at(inputs[0], inputs[1], ufunc.__name__, inputs[2])
     unsupported(name + (f" with {', '.join(options)}" if options else ""))
-
-
-def _add_at(target: Any, index: Any, v: Any) -> None:
-    """`np.add.at`: equal indices add up."""
-    b = current()
-    if not isinstance(target, Rep):
-        unsupported("np.add.at on an array of now")
-    i = convert(lift_value(asarray(index)), i64)
-    i = b.emit1(p.array.index, shaping.reshape(Rep(i), (1,)).value if Rep(i).ndim == 0 else i, b.dim(target.value, 0))
-    shaped = b.emit1(p.array.take, target.value, i, axis=0)
-    amount = broadcast_to(lift_value(v, array_type(target.value).dtype), b.dims(shaped), array_type(shaped).dims, "np.add.at")
-    b.emit(p.array.add_at, target.value, i, amount, axis=0)
 
 
 def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -172,6 +172,8 @@ ARRAYS = [
     lambda a: np.array([a[0], a[1]]), lambda a: np.array([[a[0, 0], 1], [2, a[1, 1]]]), lambda a: np.asarray(a),
     lambda a: np.copy(a),
     lambda a: np.round(a, 1), lambda a: a.round(), lambda a: np.maximum.reduce(a), lambda a: np.add.reduce(a, axis=1),
+    lambda a: np.logaddexp.reduce(a), lambda a: np.logaddexp.reduce(a, axis=None), lambda a: np.multiply.accumulate(a, axis=1),
+    lambda a: np.maximum.accumulate(a), lambda a: np.minimum.accumulate(a, axis=1), lambda a: np.maximum.accumulate(a > 0),
     lambda a: np.multiply.outer(a[0], a[1]), lambda a: a.astype(int), lambda a: a.astype(np.float32), lambda a: a.copy(),
     lambda a: a.astype(bool), lambda a: a.flatten(), lambda a: a.dot(a.T), lambda a: a[:1, :1].item(), lambda a: a.item(1, 2),
     lambda a: np.array_equal(a, a), lambda a: np.sinc(a), lambda a: np.nan_to_num(a),
@@ -245,6 +247,23 @@ def test_out_and_ufunc_at():
         return out
 
     same(f, A)
+
+
+ROWS, COLUMNS = np.array([0, 0, 2]), np.array([1, 1, 0])
+KEYS = [(ROWS, COLUMNS), (ROWS[:, None], COLUMNS[None, :]), (slice(None), ROWS), (1, ROWS), (ROWS, slice(1, 3)), (2, 1), 1,
+        slice(0, 2), (..., 0), [1, 1], np.array([True, False, True])]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+@pytest.mark.parametrize("dtype", [np.float64, np.int64, np.uint8])
+def test_ufunc_at_takes_every_key_that_brackets_take(key, dtype):
+    def f(a):
+        a = a.copy()
+        np.add.at(a, key, 3)
+        np.subtract.at(a, key, 1)
+        return a
+
+    same(f, np.arange(9).reshape(3, 3).astype(dtype))
 
 
 @pytest.mark.parametrize("f", [lambda a: np.linalg.eig(a), lambda a: np.fft.fft(a), lambda a: np.nanmedian(a),
