@@ -27,6 +27,7 @@ from . import trees
 from .annotations import Annotation
 from .joins import describe, scalar_like, weak_kind
 from .rep import Rep, Weak
+from .table import form
 
 NOTHING: Any = inspect.Parameter.empty
 
@@ -76,10 +77,13 @@ class Signature:
     def __init__(self, function: Callable[..., Any], local: Mapping[str, Any] | None = None) -> None:
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__)
+        if not callable(function):
+            raise StagingTypeError(f"a function is staged, found {function!r}", here(), fix=_fix_of(function))
         try:
-            self.signature = _signature(function)
+            self.signature = _signature(form(function))
         except ValueError:
-            raise StagingTypeError(f"{function!r} has no signature to stage it by", here()) from None
+            raise StagingTypeError(f"{function!r} has no signature to stage it by", here(),
+                                   fix="stage a function that calls it: `lambda x: ...`") from None
         inner = inspect.unwrap(function)
         inner = getattr(inner, "__func__", inner)
         names: dict[str, Any] = dict(getattr(inner, "__globals__", {}))
@@ -165,6 +169,12 @@ def definition(code: types.CodeType) -> Span:
     lines = [] if code.co_name == "<lambda>" else linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :]
     below = next((k for k, line in enumerate(lines) if line.lstrip().startswith(("def ", "async def "))), 0)
     return Span(code.co_filename, code.co_firstlineno + below)
+
+
+def _fix_of(x: Any) -> str:
+    if isinstance(x, property | classmethod | staticmethod):
+        return f"write `@lms.stage` below `@{type(x).__name__}`, next to the `def`"
+    return "pass a function, or write `@lms.stage` above a `def`"
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:

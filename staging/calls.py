@@ -192,6 +192,9 @@ def _least(name: str, *xs: Any, key: Any = None, default: Any = None) -> Any:
     """Python's `min` and `max`: the first of equal ones; of an array, NumPy's."""
     items = _items(xs, name)
     if isinstance(items, Rep):
+        if key is not None or default is not None:
+            raise StagingTypeError(f"{name}() of {describe(items)} with a key or a default", here(),
+                                   fix=f"index by the best of the keys: `x[np.arg{name}(keys)]`; test `len(x)` with `if`")
         return (arrays.min if name == "min" else arrays.max)(items) if items.ndim == 1 else _not_a_vector(items, name)
     items = list(items)
     if not items:

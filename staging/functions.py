@@ -25,6 +25,7 @@ from .arguments import Bound, Later, Now, Signature, identifier
 from .dependencies import Dependency, Hidden, is_plain_object
 from .rep import Rep, capture, lift_value
 from .shapes import array_type, rename, require_equal, size_value
+from .table import form
 from .tracer import Tracer, tracer
 
 DEPTH = 1_024  # how many functions may be staged inside each other
@@ -172,7 +173,7 @@ def run(function: Callable[..., Any], signature: Signature, bound: Bound, leaves
     """Run the (virtualised) function on its arguments, staged leaves replaced by `leaves`."""
     tracer().depend(function)
     args, kwargs = signature.arguments(bound, leaves)
-    return _virtualized(function)(*args, **kwargs)
+    return _virtualized(form(function))(*args, **kwargs)
 
 
 def _virtualized(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -70,6 +70,7 @@ def collect(out: Any, wanted: Any, name: str) -> tuple[list[Value], Any]:
         if isinstance(d, Later):
             values.append(as_declared(x, d, path, name))
             return Later(values[-1].type)
+        _finished(x, path, name)
         found = trees.children(x)
         if found is not None:
             cls, keys, parts, extra = found
@@ -89,6 +90,19 @@ def collect(out: Any, wanted: Any, name: str) -> tuple[list[Value], Any]:
     for v in values:
         current().see(v)
     return values, spec
+
+
+def _finished(x: Any, path: str, name: str) -> None:
+    """Refuse what stands for a text or an iterator of later: nothing outside knows what it is."""
+    from .control.iterables import Later as Iterated
+    from .control.messages import Template
+
+    if isinstance(x, Template):
+        raise LeakError(f"{path} of {name} is a text that holds numbers of later, and texts are made now", here(),
+                        fix="return the numbers, and make the text of them outside; `print` of it works inside")
+    if isinstance(x, Iterated):
+        raise LeakError(f"{path} of {name} is an iterator over something of later, which ends with the call", here(),
+                        fix="return an array: `np.array([f(v) for v in xs])`")
 
 
 def as_declared(x: Any, d: Later, path: str, name: str) -> Value:

@@ -32,6 +32,14 @@ ALWAYS: set[Any] = set()
 """The keys of `STAGED` that stage also without a staged value among their arguments."""
 
 
+def form(f: Callable[..., Any]) -> Callable[..., Any]:
+    """What is run to stage a function: the staged form of a library's, any other itself."""
+    try:
+        return STAGED.find(f) or f
+    except TypeError:  # an object that cannot be hashed
+        return f
+
+
 def holds_rep(args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> bool:
     """Whether a staged value is among the arguments, or in a list or tuple among them."""
     return any(map(_holds, args)) or (bool(kwargs) and any(map(_holds, (kwargs or {}).values())))

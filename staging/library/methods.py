@@ -46,7 +46,7 @@ def _fill(x: Rep, value: Any) -> None:
 
 
 def _reshape(x: Rep, *shape: Any, order: str = "C") -> Any:
-    return shaping.reshape(x, shape[0] if len(shape) == 1 else shape)
+    return shaping.reshape(x, shape[0] if len(shape) == 1 else shape, order)
 
 
 def _transpose(x: Rep, *axes: Any) -> Any:
@@ -70,7 +70,7 @@ def _round(x: Rep, decimals: int = 0) -> Any:
 
 
 def _flatten(x: Rep, order: str = "C") -> Any:
-    return Rep(current().emit1(p.array.copy, shaping.ravel(x).value))
+    return Rep(current().emit1(p.array.copy, shaping.ravel(x, order).value))
 
 
 def _flat(x: Rep) -> Any:

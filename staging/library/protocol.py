@@ -10,6 +10,7 @@ import numpy as np
 
 from lms.core.errors import StagingError, here
 
+from ..joins import promote
 from ..rep import Rep, lift_value
 from ..table import STAGED
 from . import arrays, indexing, numeric
@@ -30,16 +31,24 @@ _ACCUMULATED: dict[Any, Callable[[Any, Any], Any]] = {
 
 def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """`ufunc(...)`, and its methods `reduce`, `accumulate`, `outer`, `at` where they have a staged form."""
-    options = {k: v for k, v in kwargs.items() if k not in _IGNORED and v is not None}
+    options = {k: v for k, v in kwargs.items() if k not in _IGNORED and (v is not None or k == "axis")}
     out = options.pop("out", None)
-    result = _ufunc(ufunc, method, inputs, options)
-    if out is None:
-        return result
     target = out[0] if isinstance(out, tuple) else out
-    if not isinstance(target, Rep):
+    if target is not None and not isinstance(target, Rep):
         unsupported(f"np.{ufunc.__name__} with `out` an array of now")
-    target[...] = result
+    mask = options.pop("where", None) if method == "__call__" and target is not None else None
+    if mask is not None:
+        inputs = [_harmless(mask, x) for x in inputs]
+    result = _ufunc(ufunc, method, inputs, options)
+    if target is None:
+        return result
+    target[...] = result if mask is None else el.where(mask, result, target)
     return target
+
+
+def _harmless(mask: Any, x: Any) -> Any:
+    """An input of a ufunc where the mask is true; elsewhere a number at which neither a result nor a derivative is undefined."""
+    return el.where(mask, x, 0.5 if promote(x).is_float else 1)
 
 
 def _ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], options: dict[str, Any]) -> Any:
@@ -52,8 +61,7 @@ def _ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], options: dict[st
             made = staged(*inputs)
             return made if dtype is None else made.astype(dtype)
     elif method == "reduce" and ufunc in _REDUCED:
-        axis = options.pop("axis", 0)
-        return _REDUCED[ufunc](inputs[0], axis, **options)
+        return call_entry(ufunc.reduce, _REDUCED[ufunc], inputs, {"axis": 0, **options})
     elif method == "accumulate" and ufunc in _ACCUMULATED:
         return _ACCUMULATED[ufunc](inputs[0], options.get("axis", 0))
     elif method == "outer" and staged is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lms.core import primitives as p
 from lms.core.builder import current, size_expression
-from lms.core.errors import ShapeError, StagingTypeError, here
+from lms.core.errors import ShapeError, StagingError, StagingTypeError, here
 from lms.core.ir import Value
 from lms.core.types import Size, element, i64
 
@@ -27,10 +27,15 @@ from .indexing import nonzero as _nonzero
 
 @stages(np.reshape)
 def reshape(x: Any, shape: Any, order: str = "C", *, newshape: Any = None) -> Any:
-    """The same elements, row by row, in another shape; one size may be -1. Raises `ValueError` if they do not fit."""
+    """The same elements in another shape, row by row, or column by column with `order="F"`; one size may be -1.
+
+    Raises `ValueError` if they do not fit.
+    """
     x = asarray(x)
     b = current()
     wanted = list(shape) if isinstance(shape, tuple | list) else [shape]
+    if by_columns(order):
+        return transpose(reshape(transpose(x), wanted[::-1]))
     total = size_arg(x.size)
     known = [k for k in wanted if not (isinstance(k, int) and k == -1)]
     others = size_arg(_product(known))
@@ -46,6 +51,13 @@ def reshape(x: Any, shape: Any, order: str = "C", *, newshape: Any = None) -> An
     if x.ndim == 0:
         return Rep(b.emit1(p.array.broadcast, source, *values, dims=dims, axes=()))
     return Rep(b.emit1(p.array.reshape, source, *values, dims=dims))
+
+
+def by_columns(order: str) -> bool:
+    """Whether an `order` of elements is that of Fortran. Raises `StagingError` for one that depends on the memory."""
+    if order not in ("C", "F"):
+        raise StagingError(f"order={order!r} depends on how an array lies in memory", here(), fix='write order="C" or order="F"')
+    return order == "F"
 
 
 def _unknown(wanted: Sequence[Any]) -> int:
@@ -88,7 +100,7 @@ def _same_count(x: Rep, total: Value, asked: Value | None, dims: Sequence[Size])
 @stages(np.ravel)
 def ravel(x: Any, order: str = "C") -> Any:
     """All elements in one row; the same memory where that is possible."""
-    return reshape(x, -1) if asarray(x).ndim != 1 else asarray(x)
+    return reshape(x, -1, order) if asarray(x).ndim != 1 else asarray(x)
 
 
 @stages(np.transpose)

@@ -28,6 +28,7 @@ EXPECTED = {
     "A name that one path leaves undefined": "UnboundLocalError",
     "Branches of different types": "TypeError",
     "A staged value that outlives its block": "LeakError",
+    "A text that holds numbers of later": "LeakError",
     "A decision where there is no source to read": "StagingError",
     "`with`": "StagingError",
     "`yield`": "StagingError",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
+from scipy import special
 
 import lms
 from lms import Array, Mut, Rep, Static, f32, f64, i64
@@ -642,3 +644,32 @@ def test_two_names_of_one_captured_array_may_part(monkeypatch):
     assert f(3.0) == -4.0
     monkeypatch.setitem(globals(), "LEFT", RIGHT)
     assert f(3.0) == 20.0
+
+
+@pytest.mark.parametrize("f, args, slope", [
+    (np.sin, (0.0,), 1.0), (math.sin, (0.0,), 1.0), (lms.sin, (0.0,), 1.0), (math.hypot, (3.0, 4.0), 0.6), (abs, (-2.0,), -1.0),
+    (np.arctan2, (0.0, 2.0), 0.5), (np.linalg.norm, (np.array([3.0, 4.0]),), [0.6, 0.8]), (sum, (np.ones(2),), [1.0, 1.0]),
+    (special.gammaln, (2.0,), 1.0 - np.euler_gamma),
+])
+def test_functions_of_libraries_are_staged_and_differentiated(f, args, slope):
+    np.testing.assert_allclose(lms.stage(f)(*args), f(*args))
+    np.testing.assert_allclose(lms.grad(f)(*args), slope)
+    np.testing.assert_allclose(lms.stage(lambda *xs: lms.grad(f)(*xs))(*args), slope)
+
+
+@pytest.mark.parametrize("x, fix", [
+    (3, "above a `def`"), (property(len), "below `@property`"), (classmethod(len), "below `@classmethod`"),
+])
+def test_what_is_no_function_is_not_staged(x, fix):
+    with pytest.raises(lms.StagingError, match="a function is staged, found") as e:
+        lms.stage(x)
+    assert fix in str(e.value)
+
+
+@pytest.mark.parametrize("f, what", [
+    (lambda x: f"{x[0]}", "a text"), (lambda x: {"a": f"{x[0]}"}, "a text"), (lambda x: zip(x, x, strict=True), "an iterator"),
+    (lambda x: enumerate(x), "an iterator"), (lambda x: range(len(x)), "an iterator"), (lambda x: map(abs, x), "an iterator"),
+])
+def test_texts_and_iterators_of_later_are_no_results(f, what):
+    with pytest.raises(lms.StagingError, match=f"the result.* is {what}"):
+        lms.stage(f)(np.ones(3))

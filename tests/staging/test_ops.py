@@ -173,6 +173,10 @@ ARRAYS = [
     lambda a: np.copy(a),
     lambda a: np.round(a, 1), lambda a: a.round(), lambda a: np.maximum.reduce(a), lambda a: np.add.reduce(a, axis=1),
     lambda a: np.logaddexp.reduce(a), lambda a: np.logaddexp.reduce(a, axis=None), lambda a: np.multiply.accumulate(a, axis=1),
+    lambda a: np.add.reduce(a, axis=None), lambda a: np.minimum.reduce(a, axis=(0, 1)), lambda a: a.ravel(order="F"),
+    lambda a: np.reshape(a, (-1, 2), order="F"), lambda a: a.reshape(2, -1, order="F"), lambda a: a.flatten("F"),
+    lambda a: np.ravel(a, "F"),
+    lambda a: np.divide(1.0, a, out=np.zeros_like(a), where=a > 1), lambda a: np.log(a, where=a > 1, out=a.copy()),
     lambda a: np.maximum.accumulate(a), lambda a: np.minimum.accumulate(a, axis=1), lambda a: np.maximum.accumulate(a > 0),
     lambda a: np.multiply.outer(a[0], a[1]), lambda a: a.astype(int), lambda a: a.astype(np.float32), lambda a: a.copy(),
     lambda a: a.astype(bool), lambda a: a.flatten(), lambda a: a.dot(a.T), lambda a: a[:1, :1].item(), lambda a: a.item(1, 2),
@@ -247,6 +251,25 @@ def test_out_and_ufunc_at():
         return out
 
     same(f, A)
+
+
+def test_derivatives_are_defined_where_a_mask_keeps_a_ufunc_away():
+    def f(a):
+        return np.sum(np.divide(1.0, a, out=np.zeros_like(a), where=a != 0) + np.sqrt(a, out=a.copy(), where=a > 0))
+
+    np.testing.assert_array_equal(lms.grad(f)(np.array([0.0, 4.0])), [1.0, -1 / 16 + 1 / 4])
+
+
+@pytest.mark.parametrize("f", [lambda a: a.ravel("K"), lambda a: np.reshape(a, 9, order="A")])
+def test_an_order_of_memory_is_refused(f):
+    with pytest.raises(lms.StagingError, match="depends on how an array lies in memory"):
+        lms.stage(f)(A)
+
+
+@pytest.mark.parametrize("f", [lambda a: max(a[0], key=lambda x: -x), lambda a: min(a[0], default=0.0)])
+def test_the_best_of_an_array_by_a_key_is_refused(f):
+    with pytest.raises(lms.StagingError, match="with a key or a default"):
+        lms.stage(f)(A)
 
 
 ROWS, COLUMNS = np.array([0, 0, 2]), np.array([1, 1, 0])
