@@ -307,7 +307,7 @@ class Replay:
         return self.env.get(v, v)
 
     def values(self, vs: Sequence[Value]) -> tuple[Value, ...]:
-        return tuple(self.env.get(v, v) for v in vs)
+        return tuple([self.env.get(v, v) for v in vs])
 
     def bind(self, old: Sequence[Value], new: Sequence[Value]) -> None:
         """Let `new` stand for `old`; symbols that are plain in the old types take the new sizes."""

@@ -38,7 +38,7 @@ class Access:
     @property
     def changes(self) -> Roots:
         """The roots whose contents may differ afterwards."""
-        return self.writes | self.accumulates
+        return self.writes | self.accumulates if self.accumulates else self.writes
 
     @property
     def pure(self) -> bool:

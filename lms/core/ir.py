@@ -169,10 +169,10 @@ def substitute(block: Block, env: dict[Value, Value]) -> None:
     if not env:
         return
     for node in block.nodes:
-        node.operands = tuple(env.get(v, v) for v in node.operands)
+        node.operands = tuple([env.get(v, v) for v in node.operands])
         for inner in node.blocks:
             substitute(inner, env)
-    block.results = tuple(env.get(v, v) for v in block.results)
+    block.results = tuple([env.get(v, v) for v in block.results])
 
 
 def sum_types(program: Program) -> dict[str, SumType]:

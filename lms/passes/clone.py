@@ -22,7 +22,7 @@ def clone_block(block: Block, env: dict[Value, Value]) -> Block:
         made = Node(node.op, operands, dict(node.attrs), blocks, (), node.span, node.half)
         made.results = tuple(_value(v, made, env, new) for v in node.results)
         new.nodes.append(made)
-    new.results = tuple(env.get(v, v) for v in block.results)
+    new.results = tuple([env.get(v, v) for v in block.results])
     return new
 
 

@@ -40,10 +40,11 @@ class _Marking:
             if node.blocks:
                 continue
             access = effects.of(node)
-            for root in access.changes:
+            changes = access.changes
+            for root in changes:
                 self.writers.setdefault(root, []).append(node)
-            if access.io or access.raises or may_raise(node) or any(
-                isinstance(root, str) or root in visible for root in access.changes
+            if access.io or access.raises or may_raise(node) or changes and any(
+                isinstance(root, str) or root in visible for root in changes
             ):
                 starts.append(node)
         self.home = {node: block for block in (function.body, *self.owner) for node in block.nodes}

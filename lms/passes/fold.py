@@ -70,7 +70,7 @@ class Folder:
         self.out, self.place = before
 
     def values(self, vs: Sequence[Value]) -> tuple[Value, ...]:
-        return tuple(self.env.get(v, v) for v in vs)
+        return tuple([self.env.get(v, v) for v in vs])
 
     def node(self, node: Node) -> None:
         node.operands = self.values(node.operands)

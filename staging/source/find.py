@@ -13,6 +13,7 @@ from lms.core.errors import Span, StagingError
 from .nodes import children
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,9 @@ def definitions(source: str, file: str) -> tuple[Found, ...]:
     out: list[Found] = []
 
     def visit(node: ast.AST, around: tuple[ast.AST, ...]) -> None:
-        if isinstance(node, Definition):
-            out.append(Found(node, around))
-        if isinstance(node, Definition | ast.ClassDef):
+        if isinstance(node, _SCOPES):
+            if not isinstance(node, ast.ClassDef):
+                out.append(Found(node, around))
             around = (*around, node)
         for child in children(node):
             visit(child, around)

@@ -24,9 +24,9 @@ def same_shape(types: tuple[Type, ...]) -> Type:
     """The type (shape) that all operands share; the element types may differ."""
     first = types[0]
     for t in types[1:]:
-        if isinstance(t, ArrayType) != isinstance(first, ArrayType) or (
+        if t is not first and (isinstance(t, ArrayType) != isinstance(first, ArrayType) or (
             isinstance(t, ArrayType) and isinstance(first, ArrayType) and t.dims != first.dims
-        ):
+        )):
             raise ShapeError(f"shapes differ: {first} and {t}")
     return first
 
@@ -37,7 +37,7 @@ def same_elements(types: tuple[Type, ...], kinds: str, what: str) -> Scalar:
         elements = [element(t) for t in types]
     except TypeError as e:
         raise StagingTypeError(str(e)) from None
-    if any(e != elements[0] for e in elements):
+    if elements.count(elements[0]) < len(elements):
         raise StagingTypeError(f"types differ: {' and '.join(map(str, elements))}")
     if elements[0].kind not in kinds:
         raise StagingTypeError(f"expected {what}, found {elements[0]}")
