@@ -237,6 +237,9 @@ def _call(w: FunctionWriter, node: Node) -> None:
         x = call(callee.name, [])
         w.offer(node, join(f"{x.text[:-1]}{', '.join(texts)})", [*names, *reads, Expr("", reads=access.reads)]))
         return
+    if callee.direct and not w.uses[node.result]:
+        w.statement(f"{callee.name}({', '.join(texts)});", access.changes)
+        return
     if callee.direct:
         name = w.name(node.result.name)
         w.statement(f"{w.typed(node.result.type, name)} = {callee.name}({', '.join(texts)});", access.changes)

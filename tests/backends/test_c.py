@@ -14,11 +14,13 @@ import pytest
 
 from lms import pipeline
 from lms.backends import c, interpret
+from lms.backends.c.build import STRICT
 from lms.backends.c.emit import File
 from lms.backends.c.signature import Options
 from lms.core import primitives as p
 from lms.core.errors import LmsError
 from lms.core.ir import Program, walk
+from lms.core.parse_text import parse_program
 from lms.passes.base import run
 from lms.passes.clone import clone
 from tests.passes.generate import Generator
@@ -162,6 +164,24 @@ def forget_places(block: Any) -> None:
         node.span = None
         for inner in node.blocks:
             forget_places(inner)
+
+
+@needs_compiler
+def test_a_result_that_nobody_uses_is_no_variable() -> None:
+    program = parse_program("""\
+entry def main(mut %a: f64[3], %x: f64) -> (f64) {
+  %y: f64 = call @put(%a, %x) {types=(f64)}
+  %z: i64 = 0
+  %r: f64 = load %a, %z
+  return %r
+}
+def put(mut %a: f64[3], %x: f64) -> (f64) {
+  %z: i64 = 0
+  store %a, %x, %z
+  return %x
+}
+""")
+    assert c.compile_all([program], flags=STRICT)[0](np.zeros(3), 2.0) == (2.0,)
 
 
 def test_python_cannot_be_called() -> None:
