@@ -71,6 +71,12 @@ def _derived(make: Callable[..., Any], inside: Callable[..., Any], f: Callable[.
     return kept(s, (make, *settings.items()), lambda: Derived(make, s, settings, inside(s, **settings), signature))
 
 
+def kept(s: Staged[..., Any], key: Any, make: Callable[[], Staged[..., Any]]) -> Staged[..., Any]:
+    """What was made of a staged function before, so that it is staged and compiled once."""
+    known: dict[Any, Staged[..., Any]] = s.__dict__.setdefault("_derived", {})
+    return known[key] if key in known else known.setdefault(key, make())
+
+
 def grad(f: Callable[..., Any], argnums: int | str | Sequence[int | str] = 0, has_aux: bool = False,
          checkpoint: str | None = None) -> Staged[..., Any]:
     """The gradient of a function whose result is one float, as a staged function.
@@ -109,12 +115,6 @@ def checkpoint(f: Callable[..., Any]) -> Staged[..., Any]:
     Source: Chen et al., Training deep nets with sublinear memory cost, 2016.
     """
     return _derived(checkpoint, ad.checkpoint, f, {})  # type: ignore[no-any-return]  # a callable
-
-
-def kept(s: Staged[..., Any], key: Any, make: Callable[[], Staged[..., Any]]) -> Staged[..., Any]:
-    """What was made of a staged function before, so that it is staged and compiled once."""
-    known: dict[Any, Staged[..., Any]] = s.__dict__.setdefault("_derived", {})
-    return known[key] if key in known else known.setdefault(key, make())
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -212,7 +212,6 @@ def derivative(f: Callable[..., Any], mode: str = "reverse") -> Callable[[Callab
     if not isinstance(f, Staged):
         raise StagingTypeError(f"{f!r} is not a staged function, so it has no derivative of its own", here(),
                                fix="decorate it with @lms.stage")
-
     if mode not in ("reverse", "forward"):
         raise StagingError(f"a derivative is for mode 'reverse' or 'forward', not {mode!r}", here())
 

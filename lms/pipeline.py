@@ -40,12 +40,6 @@ from lms.passes.version import Version
 
 SIMPLIFY: tuple[Pass, ...] = (Fold(), Cse(), Bounds(), Licm(), Dce())
 
-BEFORE: tuple[Pass, ...] = (
-    Inline(trivial=True),
-    *SIMPLIFY,
-    Scalars(),
-)
-
 # What is differentiated is inlined where it is short, and has numbers for its small arrays.
 DIFFERENTIATED: tuple[Pass, ...] = (
     Inline(),
@@ -58,7 +52,14 @@ DIFFERENTIATED: tuple[Pass, ...] = (
     *SIMPLIFY,
 )
 
-LOWER: tuple[Pass, ...] = (
+AFTER: tuple[Pass, ...] = (
+    Inline(),
+    Fold(),
+    Cse(),
+    Licm(),
+    Spots(),
+    Dce(),
+    Copies(),
     Lower(),
 )
 
@@ -87,18 +88,6 @@ CLEANUP: tuple[Pass, ...] = (
     Share(),
 )
 
-AFTER: tuple[Pass, ...] = (
-    Inline(),
-    Fold(),
-    Cse(),
-    Licm(),
-    Spots(),
-    Dce(),
-    Copies(),
-    *LOWER,
-    *CLEANUP,
-)
-
 
 def simplify(program: Program) -> Program:
     """The program as differentiation likes it."""
@@ -110,7 +99,12 @@ def pipeline(differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boun
     loose: list[Pass] = [FastMath()] if fastmath else []
     believing: list[Pass] = [] if boundscheck else [DropIndexChecks()]
     cleanup = [step for step in CLEANUP if fastmath or step not in FAST]
-    return [*differentiate, *loose, *AFTER[:-len(CLEANUP)], *believing, *cleanup]
+    return [*differentiate, *loose, *AFTER, *believing, *cleanup]
+
+
+def shown(differentiate: Sequence[Pass] = ()) -> list[Pass]:
+    """The passes for who looks at a program: derivatives are expanded, operations on whole arrays still in one piece."""
+    return [Inline(trivial=True), *SIMPLIFY, Scalars(), *differentiate, Inline(), *SIMPLIFY]
 
 
 def optimize(program: Program, differentiate: Sequence[Pass] = (), *, fastmath: bool = False, boundscheck: bool = True,

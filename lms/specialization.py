@@ -17,7 +17,6 @@ from lms.core.errors import ShapeError
 from lms.core.ir import Program
 from lms.passes.base import Pass, Step, room, run
 from lms.passes.clone import clone
-from lms.passes.inline import Inline
 from lms.staging.functions import Traced
 
 from . import pipeline
@@ -76,17 +75,17 @@ class Specialization:
     @cached_property
     def compiled(self) -> CompiledFunction:
         """The native code, a callable on leaves."""
-        from lms.backends import llvm
-
-        with room():
-            return llvm.compile(self.program, fastmath=self.options.fastmath, boundscheck=self.options.boundscheck)
+        return self._native()
 
     def counting(self) -> CompiledFunction:
         """Native code that counts the memory of its calls."""
+        return self._native(count=True)
+
+    def _native(self, count: bool = False) -> CompiledFunction:
         from lms.backends import llvm
 
         with room():
-            return llvm.compile(self.program, fastmath=self.options.fastmath, boundscheck=self.options.boundscheck, count=True)
+            return llvm.compile(self.program, fastmath=self.options.fastmath, boundscheck=self.options.boundscheck, count=count)
 
     def running(self, run: Run) -> Specialization:
         """The same, run by something else."""
@@ -159,7 +158,7 @@ class Specialization:
 
     def simplified(self) -> Program:
         """The program simplified, derivatives expanded, whole-array operations still in one piece."""
-        return run([*pipeline.BEFORE, *self._differentiate, Inline(), *pipeline.SIMPLIFY], clone(self.staged))
+        return run(pipeline.shown(self._differentiate), clone(self.staged))
 
     # ----------------------------------------------------------------------------------------- to run
 

@@ -23,6 +23,7 @@ from lms.core.ir import Program, walk
 from lms.core.parse_text import parse_program
 from lms.passes.base import run
 from lms.passes.clone import clone
+from lms.passes.lower import Lower
 from tests.passes.generate import Generator
 from tests.support.c import LEFT, Batch, needs_compiler, sanitized, sanitized_environment, shared_folder
 from tests.support.programs import SAMPLES, Sample, check, same
@@ -36,7 +37,7 @@ erfc gamma lgamma digamma trigamma atan2 hypot pow sqrt abs div mul""".split())
 
 def lowered(program: Program) -> Program:
     """A program as every back end takes it, and no better."""
-    return run(pipeline.LOWER, clone(program))
+    return run([Lower()], clone(program))
 
 
 def needs_lapack(row: Row) -> bool:

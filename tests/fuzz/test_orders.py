@@ -16,11 +16,11 @@ import pytest
 from hypothesis import assume, given, note
 
 import lms
-from lms import pipeline
 from lms.ad.differentiate import Differentiate
 from lms.backends import llvm
 from lms.passes.base import run
 from lms.passes.clone import clone
+from lms.passes.lower import Lower
 from tests.fuzz.programs import programs
 from tests.fuzz.test_programs import close, folder, fuzz, load
 from tests.fuzz.worlds import Derived, Program, derive, plain, same_path
@@ -88,7 +88,7 @@ def barely_lowered(f: Any, arguments: list[Any]) -> Any:
     """Without a pass, and without LLVM's."""
     staged = lms.stage(f)
     s, leaves = staged.specialize(*arguments), staged.signature.bind(arguments, {}).values
-    program = run([Differentiate(), *pipeline.LOWER], clone(s.staged))
+    program = run([Differentiate(), Lower()], clone(s.staged))
     out = llvm.compile(program, opt=0)(*leaves, *(h.now() for h in s.traced.hidden))
     return s.traced.rebuild(out if isinstance(out, tuple) else (out,))
 
