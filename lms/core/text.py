@@ -19,7 +19,6 @@ within each function, so the text of a program does not depend on what was stage
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -124,7 +123,7 @@ class Printer:
         results = ", ".join(self.type(v.type) for v in function.body.results)
         yield f"def {quote(function.name)}({params}) -> ({results}) {{" + self._place(function)
         if function.doc:
-            yield STEP + json.dumps(function.doc, ensure_ascii=False)
+            yield STEP + _quoted(function.doc)
         yield from self.block(function.body, "return")
         yield "}"
 
@@ -225,14 +224,14 @@ class Printer:
         if isinstance(value, complex):
             return f"complex({_float(value.real)}, {_float(value.imag)})"
         if isinstance(value, str):
-            return json.dumps(value, ensure_ascii=False)
+            return _quoted(value)
         if isinstance(value, Scalar | ArrayType | SumType | FunctionType):
             return self.type(value)
         if isinstance(value, Dim):
             return f"<{self.size(value)}>"
         if isinstance(value, tuple | list | frozenset):
             return f"({', '.join(map(self.value, sorted(value) if isinstance(value, frozenset) else value))})"
-        return f"py{json.dumps(qualified(value))}"
+        return f"py{_quoted(qualified(value))}"
 
 
 _FORMS: dict[str, Callable[[Printer, Node, list[str]], None]] = {
@@ -245,6 +244,12 @@ def _age(symbol: str) -> tuple[bool, int, str]:
     """Named symbols first, by name; then fresh ones, oldest first."""
     hint, fresh, number = symbol.partition("$")
     return (True, int(number), hint) if fresh and number.isdigit() else (False, 0, symbol)
+
+
+def _quoted(text: str) -> str:
+    import json  # which compiling does without
+
+    return json.dumps(text, ensure_ascii=False)
 
 
 def qualified(function: Any) -> str:
