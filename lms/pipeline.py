@@ -33,6 +33,7 @@ from lms.passes.scalars import Scalars
 from lms.passes.share import Share
 from lms.passes.spots import Spots
 from lms.passes.stores import LateFills, MergeStores
+from lms.passes.sums import Sums
 from lms.passes.turn import Turn
 from lms.passes.twins import Twins
 from lms.passes.unpack import Unpack
@@ -76,6 +77,7 @@ CLEANUP: tuple[Pass, ...] = (
     Forward(),
     MergeStores(),
     FuseLoops(),
+    Sums(),
     Cse(),
     Twins(),
     Fold(final=True),

@@ -23,7 +23,7 @@ ORDER = {s.lt, s.le, s.gt, s.ge}
 BOUNDED = {s.minimum: slice(0, 2), s.maximum: slice(0, 2), s.mod: slice(1, 2), s.floordiv: slice(0, 1)}
 
 
-class _Ranges:
+class Ranges:
     def __init__(self, function: Function) -> None:
         self.linear = Linear()
         self.facts = Facts()
@@ -258,5 +258,5 @@ class Bounds:
 
     def run(self, program: Program) -> Program:
         for function in program.functions.values():
-            _Ranges(function)
+            Ranges(function)
         return program

@@ -95,6 +95,63 @@ class _Placing:
             n.op in (a.store, a.const, c.for_) and not n.results[1:] for n in walk(node.blocks[0]))
 
 
+class _Clearing:
+    """What is cleared and then added to holds what is added: `d[i] = 0.0; ...; d[i] += x` stores `x` at once.
+
+    Between the two there may be nothing but additions, wherever they go. If `x` is what stood there, nothing is stored.
+    """
+
+    def __init__(self, function: Function, effects: Effects) -> None:
+        self.effects = effects
+        self.visible = effects.escaping(function)
+        self.block(function.body)
+
+    def block(self, block: Block) -> None:
+        cleared: dict[Root, Node] = {}  # the last store of zero, as long as nobody has done more than add
+        seen: dict[Root, Node] = {}  # the last load, as long as nobody has changed what it read
+        was: dict[Node, Value] = {}  # what a store of zero replaces
+        before: dict[Node, int] = {}
+        gone: set[Node] = set()
+        for k, node in enumerate(block.nodes):
+            before[node] = k
+            for inner in node.blocks:
+                self.block(inner)
+            access = self.effects.of(node)
+            adds = node.op is a.accumulate and node.attrs.get("fast")
+            zero = self._at(node, access.changes, cleared) if adds else None
+            if zero is not None:
+                x = node.operands[1]
+                if x.node not in before or before[x.node] < before[zero]:
+                    zero.operands = (zero.operands[0], x, *zero.operands[2:])
+                    gone |= {node, zero} if was.get(zero) is x else {node}
+                    cleared = {root: other for root, other in cleared.items() if other is not zero}
+                    continue
+            shown = self.visible if access.raises or access.io else frozenset[Root]()
+            for root in (frozenset[Root]() if adds else access.reads | access.changes) | (cleared.keys() & shown):
+                cleared.pop(root, None)
+            if node.op is a.store and _is_zero(node.operands[1]) and not node.attrs.get("residual"):
+                cleared.update(dict.fromkeys(access.changes, node))
+                loaded = self._at(node, access.changes, seen)
+                if loaded is not None:
+                    was[node] = loaded.result
+            for root in access.changes:
+                seen.pop(root, None)
+            if node.op is a.load:
+                seen.update(dict.fromkeys(access.reads, node))
+        block.nodes[:] = [node for node in block.nodes if node not in gone]
+
+    def _at(self, node: Node, roots: Roots, noted: dict[Root, Node]) -> Node | None:
+        """The node that is noted for all of these roots, if it is one at the same place."""
+        found = {noted.get(root) for root in roots}
+        other = found.pop() if len(found) == 1 else None
+        return other if other is not None and _place(other) == _place(node) else None
+
+
+def _place(node: Node) -> tuple[Value, ...]:
+    """The array that a load or a write touches, and where."""
+    return node.operands[0], *node.operands[1 if node.op is a.load else 2:]
+
+
 class _Merging:
     """Makes one write of two to the same place, in one block, with nothing between them that touches the memory.
 
@@ -131,7 +188,7 @@ class _Merging:
             return None
         found = {open_.get(root) for root in self.effects.of(node).changes}
         first = found.pop() if len(found) == 1 else None
-        if first is None or (first.operands[0], *first.operands[2:]) != (node.operands[0], *node.operands[2:]):
+        if first is None or _place(first) != _place(node):
             return None
         if self.effects.of(first).changes != self.effects.of(node).changes or first.attrs.get("residual"):
             return None
@@ -175,5 +232,6 @@ class MergeStores:
     def run(self, program: Program) -> Program:
         effects = Effects(program)
         for function in program.functions.values():
+            _Clearing(function, effects)
             _Merging(function, effects)
         return program

@@ -23,6 +23,7 @@ from lms.passes.reuse import Reuse
 from lms.passes.scalars import Scalars
 from lms.passes.spots import Spots
 from lms.passes.stores import LateFills, MergeStores
+from lms.passes.sums import Sums
 from lms.passes.turn import Turn
 from lms.passes.unpack import Unpack
 from lms.passes.version import Version
@@ -32,8 +33,8 @@ from tests.passes.generate_arrays import ArrayGenerator
 from tests.passes.programs import outcome, same
 
 ALONE: list[Pass] = [Fold(), Cse(), Bounds(), Licm(), Dce(), Unpack(), Carry(), Scalars(), LateFills(), Turn(), FuseLoops(),
-                     Forward(), MergeStores(), Version(), Reuse(), Spots(), Copies(), Lower()]
-SUMS = {"lower", "unpack", "turn", "merge-stores", "spots"}  # these may take a sum that is marked `fast` in another order
+                     Forward(), MergeStores(), Sums(), Version(), Reuse(), Spots(), Copies(), Lower()]
+SUMS = {"lower", "unpack", "turn", "merge-stores", "sums", "spots"}  # these may take a sum that is marked `fast` in another order
 FEW, MANY = range(40), range(1000, 1000 + int(os.environ.get("LMS_FUZZ_EXAMPLES", "200")))
 
 

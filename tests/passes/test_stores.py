@@ -159,6 +159,51 @@ def test_a_write_that_is_read_or_that_an_error_shows_stays() -> None:
     assert given[0].tolist() == given[1].tolist() == [1.0, 1.0, 1.0]
 
 
+def test_what_is_cleared_and_added_again_stays() -> None:
+    """Additions in between may go to any place, this one too."""
+    def body(b: Builder, x: Value) -> Any:
+        i, j = b.const(1), b.dim(x, 0)
+        old = b.emit1(a.load, x, i)
+        b.emit(a.store, x, number(b, 0.0), i)
+        b.emit(a.accumulate, x, number(b, 2.0), b.emit1(s.sub, j, b.const(2)), fast=True)
+        b.emit(a.accumulate, x, old, i, fast=True)
+
+    assert ops(apply([MergeStores()], program([VEC], body, mut=[0]), X)).count("store") == 0
+
+
+def test_what_is_cleared_and_added_to_is_stored() -> None:
+    def body(b: Builder, x: Value) -> Any:
+        i, j = b.const(1), b.const(2)
+        half = b.emit1(s.mul, b.emit1(a.load, x, i), number(b, 0.5))
+        b.emit(a.store, x, number(b, 0.0), i)
+        b.emit(a.accumulate, x, half, j, fast=True)
+        b.emit(a.accumulate, x, half, i, fast=True)
+
+    new = apply([MergeStores()], program([VEC], body, mut=[0]), X)
+    assert (ops(new).count("store"), ops(new).count("accumulate")) == (1, 1)
+
+
+def test_what_is_cleared_and_read_or_strictly_added_to_is_cleared() -> None:
+    def read(b: Builder, x: Value, i: Value) -> Any:
+        return b.emit1(a.load, x, i)
+
+    def strict(b: Builder, x: Value, i: Value) -> Any:
+        return b.emit(a.accumulate, x, number(b, 1.0), i)
+
+    def late(b: Builder, x: Value, i: Value) -> Any:
+        return b.emit(a.store, x, number(b, 1.0), b.const(0))
+
+    for between in (read, strict, late):
+        def body(b: Builder, x: Value, between: Any = between) -> Any:
+            i = b.const(1)
+            old = b.emit1(a.load, x, i)
+            b.emit(a.store, x, number(b, 0.0), i)
+            between(b, x, i)
+            b.emit(a.accumulate, x, old, i, fast=True)
+
+        assert "accumulate" in ops(apply([MergeStores()], program([VEC], body, mut=[0]), X))
+
+
 def test_strict_sums_keep_their_order() -> None:
     def body(b: Builder, x: Value) -> Any:
         local, i = empty(b, x), b.const(1)
