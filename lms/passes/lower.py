@@ -22,6 +22,7 @@ from lms.core.types import ArrayType
 
 from .fuse import Plan, plan, renames
 from .nests import Body, Carried, Index, fill, fresh, nest
+from .search import sought
 
 Element = Callable[["Lowering", Node, Index], Value]
 Rule = Callable[["Lowering", Node], None]
@@ -54,9 +55,11 @@ def lowers(*ops: Primitive) -> Callable[[Rule], Rule]:
 class Lowering(Replay):
     """Copies one function, lowered. Old values are looked up in `env`; deferred ones have no new value."""
 
-    def __init__(self, builder: Builder, plan: Plan, effects: Effects) -> None:
+    def __init__(self, builder: Builder, plan: Plan, effects: Effects, sought: frozenset[Value] = frozenset()) -> None:
         super().__init__(builder)
         self.plan, self.effects = plan, effects
+        self.sought = sought  # extremes of vectors whose places are asked for
+        self.chunks: dict[Value, Value] = {}  # and where these are
         self._memo: list[dict[tuple[Value, Index], Value]] = []
 
     # ------------------------------------------------------------------------------------- elements
@@ -311,7 +314,8 @@ class Lower:
         return out
 
     def _function(self, function: Function, builder: Builder, effects: Effects) -> Function:
-        lowering = Lowering(builder, plan(function, effects), effects)
+        extremes = frozenset(v for node in walk(function.body) if (v := sought(node)) is not None)
+        lowering = Lowering(builder, plan(function, effects), effects, extremes)
         params = function.body.params
         with builder.reify([v.type for v in params], [v.name for v in params]) as body:
             body.results = lowering.run(function.body, body.params)

@@ -12,14 +12,14 @@ from lms.core import primitives as p
 from lms.core.builder import Builder
 from lms.core.ir import Node, Value
 from lms.core.primitives import Primitive
-from lms.core.types import ArrayType, Scalar, Type, i64
+from lms.core.types import ArrayType, Scalar, Type
 
 from .fuse import contiguous
 from .lower import CHECKS, ELEMENTS, Lowering, element_of, lowers
 from .nests import Carried, Index, highest, lowest
+from .search import extreme, first, first_nan, sought
 
 s = p.scalar
-CHUNK = 1024  # indices that are looked at before it is asked whether one was found
 
 
 def zero(b: Builder, t: Type) -> Value:
@@ -71,6 +71,9 @@ def _reduce_element(self: Lowering, node: Node, index: Index) -> Value:
 
 @lowers(*COMBINE)
 def _reduce(self: Lowering, node: Node) -> None:
+    if node.result in self.sought:
+        _extreme(self, node)
+        return
     if not isinstance(node.result.type, ArrayType):
         self.bind((node.result,), (ELEMENTS[node.op](self, node, ()),))
         return
@@ -79,6 +82,19 @@ def _reduce(self: Lowering, node: Node) -> None:
         self.fill(out, sizes, lambda index: ELEMENTS[node.op](self, node, index))
     else:
         _reduce_leading(self, node, out, sizes)
+
+
+def _extreme(self: Lowering, node: Node) -> None:
+    """The largest or smallest element of a vector, of which somebody asks later where it stands."""
+    x, (op, identity) = node.operands[0], COMBINE[node.op]
+    assert isinstance(x.type, ArrayType) and isinstance(x.type.dtype, Scalar)
+
+    def element(i: Value) -> Value:
+        with self.remembering():
+            return self.element(x, (i,))
+
+    best, self.chunks[node.result] = extreme(self.builder, op, identity(self.builder, x.type.dtype), self.extent(x, 0), element)
+    self.bind((node.result,), (best,))
 
 
 def _reduce_leading(self: Lowering, node: Node, out: Value, sizes: Sequence[Value]) -> None:
@@ -160,43 +176,20 @@ def _argreduce_element(self: Lowering, node: Node, index: Index) -> Value:
     assert isinstance(x.type, ArrayType) and isinstance(x.type.dtype, Scalar)
     t, rank = x.type.dtype, x.type.rank
     if t.kind == "b" and node.op is p.array.argmax:
-        return _first(b, self.extent(x, axes[0]), lambda i: self.element(x, _join(index, (i,), axes, rank)))
+        top = sought(node)
+        chunk = None if top is None else self.chunks.get(top)
+        return first(b, self.extent(x, axes[0]), lambda i: self.element(x, _join(index, (i,), axes, rank)), chunk)
     better, identity = (s.gt, lowest) if node.op is p.array.argmax else (s.lt, highest)
 
     def body(inner: Index, carried: Carried) -> Carried:
         best, where = carried
         value = self.element(x, _join(index, inner, axes, rank))
         wins = b.emit1(better, value, best)
-        if t.is_float:  # the first NaN wins, for good
-            first = b.emit1(s.and_, b.emit1(s.isnan, value), b.emit1(s.not_, b.emit1(s.isnan, best)))
-            wins = b.emit1(s.or_, wins, first)
+        if t.is_float:
+            wins = b.emit1(s.or_, wins, first_nan(b, value, best))
         return b.emit1(s.select, wins, value, best), b.emit1(s.select, wins, inner[0], where)
 
     return self.nest([self.extent(x, axes[0])], body, [identity(b, t), b.const(0)])[1]
-
-
-def _first(b: Builder, size: Value, holds: Callable[[Value], Value]) -> Value:
-    """The first index of which something holds, else zero. The search ends with the chunk in which that is: a loop over a
-    chunk has no exit, and takes many indices at a time."""
-
-    def nearest(start: Value, stop: Value) -> Value:
-        with b.reify((i64, i64)) as block:
-            i, best = block.params
-            block.results = (b.emit1(s.minimum, best, b.emit1(s.select, holds(i), i, size)),)
-        return b.emit(p.control.for_, start, stop, b.const(1), size, blocks=[block], types=(i64,))[0]
-
-    if size.number is not None and size.number <= CHUNK:
-        found = nearest(b.const(0), size)
-    else:
-        with b.reify((i64, i64)) as condition:
-            start, found = condition.params
-            condition.results = (b.emit1(s.and_, b.emit1(s.lt, start, size), b.emit1(s.eq, found, size)),)
-        with b.reify((i64, i64)) as body:
-            start = body.params[0]
-            stop = b.emit1(s.minimum, b.emit1(s.add, start, b.const(CHUNK)), size)
-            body.results = (stop, nearest(start, stop))
-        found = b.emit(p.control.while_, b.const(0), size, blocks=[condition, body], types=(i64, i64))[1]
-    return b.emit1(s.select, b.emit1(s.eq, found, size), b.const(0), found)
 
 
 @lowers(p.array.argmax, p.array.argmin)

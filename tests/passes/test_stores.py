@@ -232,7 +232,7 @@ def test_a_number_at_one_place_is_added_there() -> None:
 
 
 def test_the_gradient_of_logsumexp_makes_three_passes() -> None:
-    """And looks for the maximum, chunk by chunk, until it has found it."""
+    """And looks for the maximum in the chunk that it came from."""
     @lms.stage
     def lse(x: Rep[Array[f64, "n"]]) -> Rep[f64]:
         top = np.max(x)
@@ -240,8 +240,8 @@ def test_the_gradient_of_logsumexp_makes_three_passes() -> None:
 
     found = lms.grad(lse).specialize(X).program
     (f,) = found.functions.values()
-    assert sum(node.op is c.for_ for node in f.body.nodes) == 3
-    assert sum(node.op is c.while_ for node in f.body.nodes) == 1
+    assert sum(node.op is c.for_ for node in f.body.nodes) == 3 + 1
+    assert sum(node.op is c.while_ for node in f.body.nodes) == 0
     lms.check_grads(lse, (X,), order=2)
     assert lms.grad(lms.stage(lambda x: np.max(x)))(np.array([1.0, 3.0, 3.0])).tolist() == [0.0, 1.0, 0.0]
     assert lms.grad(lms.stage(lambda x: np.min(x)))(np.array([1.0, np.nan, np.nan])).tolist() == [0.0, 1.0, 0.0]
