@@ -17,6 +17,7 @@ from lms.passes.bounds import Bounds
 from lms.passes.carry import Carry
 from lms.passes.clone import clone
 from lms.passes.copies import Copies
+from lms.passes.covered import Covered
 from lms.passes.cse import Cse
 from lms.passes.dce import Dce
 from lms.passes.fission import Fission
@@ -71,6 +72,7 @@ CLEANUP: tuple[Pass, ...] = (
     *SIMPLIFY,
     Carry(),
     Scalars(),
+    Covered(),
     LateFills(),
     Turn(),
     FuseLoops(),

@@ -12,6 +12,7 @@ from lms.passes.bounds import Bounds
 from lms.passes.carry import Carry
 from lms.passes.clone import clone
 from lms.passes.copies import Copies
+from lms.passes.covered import Covered
 from lms.passes.cse import Cse
 from lms.passes.dce import Dce
 from lms.passes.fold import Fold
@@ -32,8 +33,8 @@ from tests.passes.generate import Generator
 from tests.passes.generate_arrays import ArrayGenerator
 from tests.passes.programs import outcome, same
 
-ALONE: list[Pass] = [Fold(), Cse(), Bounds(), Licm(), Dce(), Unpack(), Carry(), Scalars(), LateFills(), Turn(), FuseLoops(),
-                     Forward(), MergeStores(), Sums(), Version(), Reuse(), Spots(), Copies(), Lower()]
+ALONE: list[Pass] = [Fold(), Cse(), Bounds(), Licm(), Dce(), Unpack(), Carry(), Scalars(), Covered(), LateFills(), Turn(),
+                     FuseLoops(), Forward(), MergeStores(), Sums(), Version(), Reuse(), Spots(), Copies(), Lower()]
 SUMS = {"lower", "unpack", "turn", "merge-stores", "sums", "spots"}  # these may take a sum that is marked `fast` in another order
 FEW, MANY = range(40), range(1000, 1000 + int(os.environ.get("LMS_FUZZ_EXAMPLES", "200")))
 
