@@ -25,8 +25,8 @@ from .tangents import Dot
 _a, _s = p.array, p.scalar
 
 LANES = 8  # directions of one sweep at most: a cache line, one or two vector registers
-DEAR = 6  # lanes that cost as much as a reverse sweep
-FEW = 8  # results that are taken in reverse where the number of arguments is known later
+DEAR = 2  # columns that cost as much as a row: the forward half is shared by all rows
+FEW = 16  # results that are taken in reverse where the number of arguments is known later
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A Jacobian of eight columns, in one sweep and column by column: an ODE of three states and five parameters."""
+"""A Jacobian of three rows and eight columns, as we take it and column by column: an ODE of three states and five parameters."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def test_the_function_is_computed_once_for_eight_columns() -> None:
         y = x[0] * x[7]
         for _ in lms.range(100):
             y = np.sin(y) * x[3]
-        return np.array([y, y * x[1], y * x[2]])
+        return np.array([y, y * x[1], y * x[2], y * x[4], y * x[5]])
 
     f.__annotations__["x"] = Rep[Array[f64, 8]]
     program = lms.jacobian(f).specialize(np.ones(8)).program
@@ -182,6 +182,14 @@ def test_few_results_are_taken_in_reverse() -> None:
     s = lms.jacobian(lambda x: np.array([x.sum(), (x * x).sum()])).specialize(np.ones(40))
     assert "vjp" in s.ir and "jvp" not in s.ir
     assert "jvp" in lms.jacobian(lambda x: np.sin(x)).specialize(np.ones(40)).ir
+
+
+@pytest.mark.parametrize(("rows", "mode"), [(3, "vjp"), (4, "vjp"), (5, "jvp"), (8, "jvp")])
+def test_a_row_costs_two_columns(rows: int, mode: str) -> None:
+    def f(x: Rep[Array[f64, 8]]) -> Any:
+        return np.sin(x[:rows] * x[7])
+
+    assert f" = {mode} " in lms.jacobian(f).specialize(np.ones(8)).ir
 
 
 def test_arrays_without_axes() -> None:
