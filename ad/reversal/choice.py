@@ -10,7 +10,7 @@ It is chosen before anything is emitted, for each group of arrays that a handle 
     reads       loads that the backward half wants, where nothing that is undone stands between the load and the end of
                 its users; and operations on whole arrays, which read them where they stand
     undone      writes that may change, after such a read, what it has read (`dependence`)
-    pays        the words that need not be saved, more than those that are, with the trips of their loops (`wanted`)
+    pays        the words that need not be saved, half as many again as those that are, with the trips of their loops (`wanted`)
 
 Everything else is saved: what a caller can see (arguments, captured arrays), what is in records, what a callee changes, and where
 the halves are two functions (calls that are not inlined, pullbacks). An array that is returned is copied at the turn.
@@ -32,6 +32,7 @@ from .dependence import Dependence, source
 from .wanted import Demand
 
 _a = p.array
+UNDOING = 1.5  # a word that is saved is stored and loaded; one that is undone is put back too
 UNDOABLE = frozenset({_a.store, _a.accumulate, _a.assign, _a.add_into, _a.put, _a.add_at})
 
 
@@ -165,8 +166,8 @@ class Choice:
         return best
 
     def pays(self, group: Group, reads: Sequence[Node], undone: Sequence[Node]) -> float:
-        """The words that are saved less."""
-        return self.demand.spared(reads, group.roots) - sum(map(self._cost, undone)) - self._kept(group)
+        """The words that are saved less, in the time that saving takes."""
+        return self.demand.spared(reads, group.roots) - UNDOING * sum(map(self._cost, undone)) - self._kept(group)
 
     def _without_undoing(self, group: Group, reads: Sequence[Node]) -> list[Node]:
         return [n for n in reads if not self._undone(group, [n])]

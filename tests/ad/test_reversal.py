@@ -179,6 +179,14 @@ def test_what_is_kept(f: Callable[..., Any], kept: int) -> None:
     assert words(f) <= kept
 
 
+@pytest.mark.parametrize("f", [accumulated, branches, swaps], ids=lambda f: f.__name__)
+def test_what_would_undo_nearly_as_much_as_it_spares_is_saved(f: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """To put back takes time too."""
+    chosen = str(lms.grad(lms.stage(f)).specialize(*PROGRAMS[f]).program)
+    monkeypatch.setattr(Choice, "pays", never)
+    assert chosen == str(lms.grad(lms.stage(f)).specialize(*PROGRAMS[f]).program)
+
+
 @each
 def test_no_more_is_kept_than_without(f: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     reversed_ = words(f)
