@@ -122,11 +122,13 @@ class Builder:
 
         Raises `LeakError` for an operand out of scope, and what the type rule raises, with the place filled in.
         """
+        block = self.block
         for v in operands:
-            self.see(v)
-        for block in blocks:
-            for v in block.results:
-                if v.block is not block:
+            if v.block is not block:
+                self.see(v)
+        for inner in blocks:
+            for v in inner.results:
+                if v.block is not inner:
                     self.see(v)
         try:
             types = op.type(tuple([v.type for v in operands]), attrs)
@@ -141,9 +143,11 @@ class Builder:
             for scope in reversed(self.scopes):
                 if (shared := scope.memo.get(key)) is not None:
                     return shared
-        padded = (*names, *[""] * (len(types) - len(names)))
-        block = self.block
-        results = tuple([Value(t, name, None, block) for t, name in zip(types, padded, strict=True)])
+        if len(types) == 1:
+            results: tuple[Value, ...] = (Value(types[0], names[0] if names else "", None, block),)
+        else:
+            padded = (*names, *[""] * (len(types) - len(names)))
+            results = tuple([Value(t, name, None, block) for t, name in zip(types, padded, strict=True)])
         node = Node(op, operands, attrs, tuple(blocks), results, self.where(), self.half)
         for v in results:
             v.node = node

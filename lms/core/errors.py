@@ -143,7 +143,7 @@ _CONTEXTLIB = os.path.join(os.path.dirname(os.__file__), "contextlib.py")
 def user_frame() -> FrameType | None:
     """The innermost frame on the stack that is the user's."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and is_ours(frame.f_code):
+    while frame is not None and (_ours.get(frame.f_code.co_filename) or is_ours(frame.f_code)):
         frame = frame.f_back
     return frame
 
