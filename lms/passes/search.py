@@ -15,7 +15,7 @@ from lms.core.primitives import Primitive
 from lms.core.types import ArrayType, i64
 
 s, a = p.scalar, p.array
-CHUNK = 1024  # indices that are looked at before it is asked whether one was found
+CHUNK = 4096  # indices that are looked at before it is asked whether one was found
 
 
 def first_nan(b: Builder, x: Value, best: Value) -> Value:

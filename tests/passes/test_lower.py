@@ -17,6 +17,7 @@ from lms.core.primitives import PRIMITIVES, Primitive
 from lms.core.types import SCALARS, ArrayType, Scalar, bool_, f32, f64, i32, i64, symbol, u8
 from lms.core.verify import verify
 from lms.passes.lower import Lower
+from lms.passes.search import CHUNK
 from tests.passes.programs import (
     MAT,
     VEC,
@@ -92,13 +93,13 @@ def test_argmax_and_argmin(op: Any, dtype: Scalar, axis: int) -> None:
     check(prog, (values % 2).astype(bool) if dtype is bool_ else values.astype(dtype.dtype))
 
 
-@pytest.mark.parametrize("size", [1, 1023, 1024, 1025, 5000])
+@pytest.mark.parametrize("size", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 5])
 def test_the_search_for_what_holds_ends_where_it_is_found(size: int) -> None:
     """Chunk by chunk: the first, the last, one at the border of two chunks, several, none."""
     prog = program([VEC], lambda b, x: b.emit1(a.argmax, b.emit1(s.gt, x, everywhere(b, number(b, 0.0), x)), axis=0))
     low = lowered(prog)
     assert "while" in ops(low)
-    for places in ([0], [size - 1], [size // 2, size - 1], [min(1024, size - 1)], []):
+    for places in ([0], [size - 1], [size // 2, size - 1], [min(CHUNK, size - 1)], []):
         x = np.zeros(size)
         x[places] = 1.0
         same(outcome(prog, (x,)), outcome(low, (x,)))
