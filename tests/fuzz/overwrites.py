@@ -1,4 +1,4 @@
-"""Programs that overwrite arrays of their own, as text: stencils, swaps, buffers exchanged, tables, in loops of every kind.
+"""Programs that overwrite arrays of their own, as text: stencils, swaps, buffers exchanged, tables, views, in all loops.
 
 What is loaded before a store and used after it, what an index can and cannot meet, and which of two buffers a name means are
 what derivatives of memory are about; other programs seldom come to it.
@@ -66,8 +66,9 @@ class Overwrites:
         return [line for _ in range(self.draw(st.integers(1, 3))) for line in self.statement(depth, counters, known)]
 
     def statement(self, depth: int, counters: list[Counter], known: list[str]) -> list[str]:
-        options = [self.store, self.store, self.store, self.remember, self.total, self.exchange, self.whole]
+        options = [self.store, self.store, self.store, self.remember, self.total, self.exchange, self.whole, self.view]
         options += [self.loop, self.loop, self.loop, self.branch, self.fuelled, self.table] if depth > 0 else []
+        options += [self.elements, self.handed_on] if depth > 0 else []
         lines: list[str] = self.pick(options)(depth, counters, known)
         return lines
 
@@ -93,6 +94,15 @@ class Overwrites:
                            f"a[{i}] = squash(u * a[{i}])", f"a[{i}] += squash(a[0] * {x})", "v[q] = squash(u * v)",
                            "v = u.copy()", "v = np.zeros_like(u)", "u = squash(u * v)"])]
 
+    def view(self, depth: int, counters: list[Counter], known: list[str]) -> list[str]:
+        """Another name for a part of an array, written to and read while the array is too."""
+        p, x, i = self.name("p"), self.number(counters, known, 1), self.index(counters)
+        of = self.pick(["u[1:]", "u[::-1]", "v[::2]", "u", f"a[{i}]", f"a[:, {i}]", "a.T[0]"])
+        changed = [f"{p}[0] = squash({x})", f"{p}[-1] += squash({p}[0] * {x})", f"{p} *= squash({x})",
+                   f"{p}[:] = squash({p}[::-1])"]
+        lines = [self.pick(changed), *self.store(depth, counters, known), f"s = squash(s + {p}[0] * {p}[-1])"]
+        return [f"{p} = {of}", *(line for line in lines if self.draw(st.booleans()))]
+
     def loop(self, depth: int, counters: list[Counter], known: list[str]) -> list[str]:
         i = self.name("i")
         options = [("range(n)", 0, 0), ("range(1, n - 1)", 1, 1), ("range(1, n)", 1, 0), ("range(n - 1, -1, -1)", 0, 0),
@@ -106,6 +116,22 @@ class Overwrites:
         if self.draw(st.integers(0, 4)) == 0:
             body.append(f"if {self.number(counters, [], 1)} > 0.9: break")
         return [f"for {i} in {text}:", *indented(body)]
+
+    def elements(self, depth: int, counters: list[Counter], known: list[str]) -> list[str]:
+        """A loop over the elements of an array that may change meanwhile, or lose its name."""
+        e = self.name("e")
+        return [f"for {e} in {self.pick(['u', 'v', 'a[0]'])}:", *indented(self.block(depth - 1, counters, [*known, e]))]
+
+    def handed_on(self, depth: int, counters: list[Counter], known: list[str]) -> list[str]:
+        """A new array in each iteration, while the one before may still be written to, and be somebody else's."""
+        w, z, i = self.name("w"), self.name("z"), self.name("i")
+        inner = [*counters, Counter(i, 0, 0)]
+        body = [f"{z} = {self.pick([f'{w}.copy()', f'{w} * 0.9', 'np.zeros(n)', f'squash({w} + v)'])}",
+                f"{self.pick([w, z])}[{i}] = squash({w}[{i}] * {self.number(inner, known, 1)})",
+                *(self.block(depth - 1, inner, known) if self.draw(st.booleans()) else []),
+                self.pick([f"{w} = {z}", f"u, {w} = {w}, {z}", f"if s > 0.1: {w} = {z}"])]
+        return [f"{w} = {self.pick(['u', 'u', 'v', 'x.copy()'])}", f"for {i} in range({self.pick(['n', 'min(k, n)'])}):",
+                *indented(body), f"s = squash(s + {w}[0])"]
 
     def branch(self, depth: int, counters: list[Counter], known: list[str]) -> list[str]:
         return [f"if {self.number(counters, known, 1)} > 0.1:", *indented(self.block(depth - 1, counters, known)),
