@@ -49,7 +49,7 @@ MUTANTS = [
            "k = b.emit1(_s.maximum, b.emit1(_s.sub, self._count(self.crossing.backward.params[0]), b.const(1)), b.const(0))",
            f"{LOOPS} -k product"),
     Mutant("a reversed while that forgets its first trip", "ad/control.py",
-           "b.const(1)), b.const(-1), b.const(-1)", "b.const(1)), b.const(0), b.const(-1)", f"{LOOPS} -k squaring"),
+           "b.emit1(_s.sub, before[-1][0], b.const(1)), b.const(-1)", "before[-1][0], b.const(-1)", f"{LOOPS} -k squaring"),
     Mutant("a trip count one too high", "ad/control.py",
            "rounded = b.emit1(_s.add, distance, b.const(abs(by) - 1))", "rounded = b.emit1(_s.add, distance, b.const(abs(by)))",
            "tests/ad/test_mut.py -k stride"),
@@ -126,6 +126,10 @@ def run(root: Path, tests: str, names: str = "") -> subprocess.CompletedProcess[
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests.split()]
     command += ["-k", names] if names else []
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=240)
+
+
+def test_every_defect_has_its_place() -> None:
+    assert not [m.name for m in MUTANTS if (ROOT / m.file).read_text(encoding="utf-8").count(m.old) != 1]
 
 
 @pytest.mark.slow(sample=True)
