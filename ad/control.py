@@ -200,6 +200,31 @@ def while_(s: Sweep, node: Node) -> Halves:
 # ---------------------------------------------------------------------------------------------- branches
 
 
+class Side(NamedTuple):
+    """One branch in both halves, while the pair is open."""
+
+    forward: Block
+    backward: Block
+    bar: Cotangents
+    region: Region
+
+
+def _side(s: Sweep, block: Block, flows: Sequence[int], handles: Sequence[int], ds: Sequence[Value]) -> Side:
+    """Both halves of a branch; `ds` are the cotangents of its results `flows`."""
+    b = s.builder
+    with b.reify() as forward, inside(s, forward) as region:
+        frames = s.forward(block)
+        forward.results = (*s.values(block.results), *(s.shadow(block.results[k]) for k in handles))
+    b.provisional.add(forward)
+    with b.on("backward"), b.reify() as backward:
+        bar = Cotangents(s)
+        for k, d in zip(flows, ds, strict=True):
+            bar.add(block.results[k], d)
+        s.backward(frames, bar)
+    b.provisional.discard(forward)
+    return Side(forward, backward, bar, region)
+
+
 def if_(s: Sweep, node: Node) -> Halves:
     """A branch, and a branch on the same condition. Residuals are further results; the other side gives a stand-in."""
     b = s.builder
@@ -209,35 +234,20 @@ def if_(s: Sweep, node: Node) -> Halves:
     # cotangents of the results are known when the backward half is emitted; until then they have stand-ins
     later = Block(tuple(Value(s.type(node.results[k].type)) for k in flows))
     b.provisional.add(later)
-    pairs: list[tuple[Block, Block, Cotangents]] = []
-    regions: list[Region] = []
-    for block in node.blocks:
-        with b.reify() as forward, inside(s, forward) as region:
-            frames = s.forward(block)
-            forward.results = (*s.values(block.results), *(s.shadow(block.results[k]) for k in handles))
-        b.provisional.add(forward)
-        with b.on("backward"), b.reify() as backward:
-            bar = Cotangents(s)
-            for k, d in zip(flows, later.params, strict=True):
-                bar.add(block.results[k], d)
-            s.backward(frames, bar)
-        b.provisional.discard(forward)
-        pairs.append((forward, backward, bar))
-        regions.append(region)
+    sides = [_side(s, block, flows, handles, later.params) for block in node.blocks]
     b.provisional.discard(later)
-    reached = [v for v in free if any(v in bar.terms for _, _, bar in pairs)]
-    for _, backward, bar in pairs:
-        with b.on("backward"), b.into(backward):
-            backward.results = tuple(bar.get(v) for v in reached)
-    crossings = [Crossing(s, forward, backward, region.arrays())
-                 for (forward, backward, _), region in zip(pairs, regions, strict=True)]
+    reached = [v for v in free if any(v in side.bar.terms for side in sides)]
+    for side in sides:
+        with b.on("backward"), b.into(side.backward):
+            side.backward.results = tuple(side.bar.get(v) for v in reached)
+    crossings = [Crossing(s, side.forward, side.backward, side.region.arrays()) for side in sides]
     kept = _keep_results(b, crossings)
-    passing = [each for region in regions for each in region.passing]
-    for region, crossing in zip(regions, crossings, strict=True):
-        leave_with(crossing.forward, [each if each in region.passing else each.unused() for each in passing])
+    passing = [each for side in sides for each in side.region.passing]
+    for side in sides:
+        leave_with(side.forward, [each if each in side.region.passing else each.unused() for each in passing])
     types = [s.type(t) for t in node.attrs["types"]]
     types += [shadow_type(types[k]) for k in handles]
-    new = b.emit(p.control.if_, condition, blocks=[forward for forward, _, _ in pairs],
+    new = b.emit(p.control.if_, condition, blocks=[side.forward for side in sides],
                  types=(*types, *kept, *state_types(passing)), names=[v.name for v in node.results])
     seen = hand_on(s.region, passing, [each.entry for each in passing], new[len(types) + len(kept):])
     for crossing in crossings:
@@ -247,7 +257,7 @@ def if_(s: Sweep, node: Node) -> Halves:
     s.shadowed([node.results[k] for k in handles], new[len(node.results) : len(types)])
     bar = yield
     found = [bar.take(node.results[k]) for k in flows]
-    blocks = [backward for _, backward, _ in pairs]
+    blocks = [side.backward for side in sides]
     if all(d is None for d in found) and not any(map(touches_memory, blocks)):
         return
     ds = [zero(b, s.value(node.results[k])) if d is None else d for k, d in zip(flows, found, strict=True)]
