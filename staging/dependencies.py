@@ -22,7 +22,6 @@ from lms.core.data import dataclass
 from .rep import Rep
 
 _CONSTANT = (FunctionType, BuiltinFunctionType, MethodType, ModuleType, type)
-_FIXED = (*_CONSTANT, bool, int, float, complex, str, bytes)  # the same object looks the same
 _DEPTH = 6
 
 
