@@ -8,6 +8,7 @@ numbers in a row, fills one range; ranges that follow each other from 0 to the s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -157,14 +158,23 @@ class Covered:
     name: ClassVar[str] = "covered"
 
     def run(self, program: Program) -> Program:
-        found = [f for f in program.functions.values() if any(_filled(node, block) is not None for block in _blocks(f)
-                                                              for node in block.nodes)]
+        found = [function for function in program.functions.values() if _written_over(function)]
         ranges = [Ranges(f) for f in found]
         if found:
             effects = Effects(program)
             for function, known in zip(found, ranges, strict=True):
                 _Covering(function, effects, known)
         return program
+
+
+def _written_over(function: Function) -> bool:
+    """Whether something stores in an array that a fill fills, beside the fill, and nothing adds to it: shadows are left alone."""
+    fills = [(node, array) for block in _blocks(function) for node in block.nodes if (array := _filled(node, block)) is not None]
+    writes = [node for node in walk(function.body) if node.op in (a.store, a.accumulate)] if fills else []
+    stored = Counter(node.operands[0] for node in writes)
+    added = {node.operands[0] for node in writes if node.op is a.accumulate}
+    return any(array not in added and stored[array] > sum(node.op is a.store for node in walk(fill.blocks[0]))
+               for fill, array in fills)
 
 
 def _blocks(function: Function) -> list[Block]:
