@@ -399,9 +399,3 @@ class _Forward(Replay):
                 first = places[k].stop
             called["revolve"] = (*attrs["revolve"], *(q for r in sorted(a.results) for q in places[attrs["revolve"][1 + r]]))
         return called
-
-
-def expand_jvp(program: Program, node: Node) -> None:
-    """Replace one `jvp` node, whose callee holds no derivative nodes itself, by a call of the derivative."""
-    ForwardMode(program).expand(node)
-

@@ -119,8 +119,3 @@ def unshared(b: Builder, values: Sequence[Value]) -> list[Value]:
         mine = v.node is not None and v.node.op.effect.view is None and not v.node.op.effect.control
         out.append(b.emit1(p.array.copy, v) if isinstance(v.type, ArrayType) and (not mine or v in out) else v)
     return out
-
-
-def expand_vjp(program: Program, node: Node) -> None:
-    """Replace one `vjp` node, whose callee holds no derivative nodes itself, by a call of the derivative."""
-    ReverseMode(program).expand(node)
