@@ -132,7 +132,7 @@ class Signature:
             if name in arguments.arguments or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 bound.spec[name] = classify(arguments.arguments.get(name, ()), self.annotations[name], name, bound)
             else:
-                bound.spec[name] = _any_value(self.annotations[name], name, bound)
+                bound.spec[name] = _any_value(self.annotations[name], name, bound, self.span)
         return bound
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Bound:
@@ -252,7 +252,7 @@ def classify(x: Any, annotation: Any, path: str, bound: Bound) -> Any:
     return _by_value(x, annotation, path, bound)
 
 
-def _any_value(annotation: Any, path: str, bound: Bound) -> Any:
+def _any_value(annotation: Any, path: str, bound: Bound, defined: Span | None) -> Any:
     """What an argument is, by its annotation alone."""
     from .results import declared
 
@@ -262,8 +262,8 @@ def _any_value(annotation: Any, path: str, bound: Bound) -> Any:
     if isinstance(annotation, Annotation) and annotation.mut and isinstance(spec, Later):
         spec = Later(spec.type, mut=True)
     if not isinstance(spec, Later):
-        raise StagingTypeError(f"{path} is needed to specialise: its annotation does not say what it is", here(),
-                               fix=f"pass `{path}=...`")
+        raise StagingTypeError(f"{path} is needed to specialise: its annotation does not say what it is", defined,
+                               fix=f"annotate it, `{path}: Rep[f64]` or `{path}: Rep[Array[f64, \"n\"]]`; or pass `{path}=...`")
     return _leaf(None, spec, path, bound)
 
 

@@ -314,6 +314,8 @@ def _advice(token: Token, accepted: set[str], tokens: Sequence[Token]) -> str:
         return "write `=` before the body: `def f(x: f64): f64 = { ... }`"
     if token.type == "EQUAL" and "OPERATOR" in accepted:
         return "compare with `==`; an assignment is a statement of its own"
+    if token.type == "COLON" and (opened := _innermost_open(tokens[:at])) and opened.type == "LSQB":
+        return "a slice is written with `..`: `a[1..n]`, `a[.., j]`"
     if token.type == "FATARROW":
         return "a function without a name is written `fn(x) => ...`"
     if token.type in ("NAME", "NUMBER", "LET", "VAR") and "SEP" in accepted:

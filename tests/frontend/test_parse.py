@@ -150,6 +150,14 @@ def test_a_mistake_in_one_definition_leaves_the_others() -> None:
     assert [e.code for e in errors] == ["E0101", "E0102", "E0101"]
 
 
+@pytest.mark.parametrize("text", ["let x = b[:, 0]", "let x = b[1:3]"])
+def test_a_slice_with_a_colon_says_how_it_is_written(text: str) -> None:
+    _, (error,) = parse_partial(text)
+    assert error.code == "E0101" and "`a[1..n]`" in error.fix
+    _, (other,) = parse_partial("let x = f(1: 3)")
+    assert "a[1..n]" not in other.fix
+
+
 def test_types_parse() -> None:
     t = parse_type("(Rep[f64[n + 1, 3]], ()) -> linalg.Matrix")
     assert isinstance(t, s.ArrowType) and isinstance(t.result, s.NamedType) and t.result.name == "linalg.Matrix"

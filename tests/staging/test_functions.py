@@ -426,3 +426,13 @@ def test_what_is_no_function_is_not_staged(x, fix):
 def test_texts_and_iterators_of_later_are_no_results(f, what):
     with pytest.raises(lms.StagingError, match=f"the result.* is {what}"):
         lms.stage(f)(np.ones(3))
+
+
+def test_a_parameter_that_says_nothing_is_shown_where_it_is_defined():
+    with pytest.raises(lms.StagingError, match="its annotation does not say what it is") as e:
+        lms.stage(_product).specialize()
+    assert "def _product(x, y):" in str(e.value) and "annotate it, `x: Rep[f64]`" in str(e.value)
+
+
+def _product(x, y):
+    return x * y
