@@ -29,7 +29,7 @@ from .joins import describe, is_weak, promote
 from .library import arrays, joining, shaping
 from .library import elementary as el
 from .library.creation import asarray
-from .library.elementwise import cast, check, select, truth
+from .library.elementwise import anew, cast, check, select, truth
 from .library.protocol import call_entry
 from .rep import Rep, Weak, lift_value, scalar
 from .table import ALWAYS, STAGED, holds_rep, stages
@@ -246,7 +246,7 @@ def rounded_to(x: Any, decimals: int = 0) -> Any:
         if decimals < 0:
             raise StagingTypeError("rounding ints to tens cannot be staged", here(),
                                    fix="write `(x + 5) // 10 * 10`, or convert to float")
-        return x
+        return anew(x)
     if decimals == 0:
         return el.rint(x)
     scale = 10.0 ** abs(decimals)
@@ -383,8 +383,11 @@ def _modf(x: Any) -> Any:
 
 @_builtin(np.nan_to_num)
 def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    if not copy:
+        raise StagingError("nan_to_num with copy=False changes its argument", here(),
+                           fix="assign the result: `x[...] = np.nan_to_num(x)`")
     if not promote(x).is_float:
-        return x
+        return anew(x)
     largest = float(np.finfo(str(promote(x).dtype)).max)
     out = el.where(el.isnan(x), nan, x)
     out = el.where(el.equal(x, np.inf), largest if posinf is None else posinf, out)

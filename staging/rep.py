@@ -242,7 +242,7 @@ class Rep:
         return _ops().negative(self)
 
     def __pos__(self) -> Any:
-        return self
+        return _ops().positive(self)
 
     def __abs__(self) -> Any:
         return _ops().abs(self)

@@ -18,7 +18,7 @@ from ..rep import Rep, lift_value, size_arg
 from ..shapes import array_type, broadcast, broadcast_to
 from ..table import holds_rep, stages
 from . import elementary as el
-from .elementwise import cast, check, select
+from .elementwise import anew, cast, check, select
 
 LARGEST = 2**42  # no axis has more elements: also where fusion would never make the array
 
@@ -195,12 +195,10 @@ def array(x: Any, dtype: Any = None, copy: Any = True) -> Any:
     """A fresh array of the elements of `x`: an array, a number, or nested lists, staged or not."""
     out = asarray(x)
     kind = element(out.type) if dtype is None else scalar_type(dtype)
-    if element(out.type) != kind:
-        return cast(out, kind)
-    return Rep(current().emit1(p.array.copy, out.value)) if out.ndim else out
+    return cast(out, kind) if copy or element(out.type) != kind else out
 
 
-@stages(np.asarray, np.ascontiguousarray, np.asanyarray, always=True)
+@stages(np.asarray, np.asanyarray, always=True)
 def asarray(x: Any, dtype: Any = None) -> Any:
     """`x` as an array: itself if it is one."""
     if isinstance(x, list | tuple):
@@ -214,6 +212,13 @@ def asarray(x: Any, dtype: Any = None) -> Any:
         raise StagingTypeError(f"cannot make an array of {describe(x)}", here())
     out = Rep(lift_value(x))
     return out if dtype is None or element(out.type) == scalar_type(dtype) else cast(out, scalar_type(dtype))
+
+
+@stages(np.ascontiguousarray, always=True)
+def ascontiguousarray(x: Any, dtype: Any = None) -> Any:
+    """`x` row by row in memory: itself if it lies so, else a fresh array."""
+    out = asarray(x, dtype)
+    return anew(out) if out.ndim and array_type(out.value).layout != "C" else out
 
 
 @stages(np.copy, always=True)

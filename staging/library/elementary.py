@@ -174,7 +174,7 @@ def negative(x: Any, /) -> Any:
 @stages(np.positive)
 def positive(x: Any, /) -> Any:
     """`+x`."""
-    return lift(x)
+    return e.anew(x)
 
 
 @stages(np.invert)
@@ -300,7 +300,7 @@ def imag(x: Any, /) -> Any:
 @stages(np.conjugate)
 def conj(x: Any, /) -> Any:
     """The complex conjugate."""
-    return e.apply(_s.conj, x, kinds="c") if promote(x).is_complex else lift(x)
+    return e.apply(_s.conj, x, kinds="c") if promote(x).is_complex else e.anew(x)
 
 
 def _stop_gradient(x: Any) -> Any:

@@ -89,10 +89,16 @@ def cast(x: Any, dtype: Scalar) -> Rep:
     """The elements in another type: truncates floats, wraps ints, as NumPy's `astype`; a fresh array."""
     v = lift_value(x)
     if element(v.type) == dtype:
-        return Rep(current().emit1(p.array.copy, v)) if isinstance(v.type, ArrayType) else Rep(v)
+        return anew(x)
     if dtype == bool_:
         return truth(Rep(v))
     return Rep(current().emit1(p.scalar.convert, v, dtype=dtype))
+
+
+def anew(x: Any) -> Rep:
+    """`x` as the result of an operation that has nothing to do: an array of its own, as NumPy gives."""
+    v = lift_value(x)
+    return Rep(current().emit1(p.array.copy, v)) if isinstance(v.type, ArrayType) else Rep(v)
 
 
 def check(ok: Rep, error: str, message: str, *values: Any) -> None:
@@ -183,6 +189,8 @@ def _integer_power(x: Any, y: Any, n: Any) -> Rep:
 def _power_by_squaring(x: Any, n: int) -> Rep:
     dtype = admit(promote(x, n), "iu")
     square, out = Rep(operand(x, dtype)), None
+    if n == 1:
+        return anew(square)
     while n:
         if n & 1:
             out = square if out is None else apply(p.scalar.mul, out, square)
@@ -231,13 +239,13 @@ def shift(op: Primitive, x: Any, y: Any) -> Rep:
 def absolute(x: Any) -> Rep:
     dtype = admit(promote(x), "iufc", x)
     if dtype.kind == "u":
-        return Rep(operand(x, dtype))
+        return anew(Rep(operand(x, dtype)))
     return apply(p.scalar.iabs if dtype.kind == "i" else p.scalar.abs, x)
 
 
 def rounded(op: Primitive, x: Any) -> Rep:
     """floor, ceil, ...: ints are whole already."""
-    return Rep(operand(x, promote(x))) if promote(x).is_int else apply(op, x, kinds="f")
+    return anew(Rep(operand(x, promote(x)))) if promote(x).is_int else apply(op, x, kinds="f")
 
 
 def negative(x: Any) -> Rep:

@@ -50,7 +50,12 @@ def get(x: Rep, key: Any, wraps: bool = True) -> Rep:
 
 def put(x: Rep, key: Any, item: Any, wraps: bool = True) -> None:
     """`x[key] = item`. Negative positions count from the end, or are outside."""
+    from .creation import asarray
+
     b = current()
+    _not_a_part(x)
+    if isinstance(item, list | tuple):
+        item = asarray(item)
     mask = _whole_mask(x, key)
     if mask is not None and not getattr(item, "ndim", 0):
         old = x.value
@@ -82,6 +87,7 @@ def in_place(x: Rep, op: str, item: Any) -> Rep:
     """`x op= item` for an array: its elements change, it stays the same array."""
     from . import ops
 
+    _not_a_part(x)
     if op in ("add", "subtract") and promote(x, item) == element(x.type) and element(x.type).kind != "b":
         b = current()
         v = lift_value(item, element(x.type))
@@ -353,6 +359,15 @@ def _scatter(x: Rep, basic: _Basic, item: Any, op: str = "") -> None:
         v = ops.negative(Rep(v)).value
     v = broadcast_to(v, b.dims(shaped), array_type(shaped).dims, f"cannot {op} in place" if op else "cannot assign")
     b.emit(p.array.add_at if op else p.array.put, target, index, rename(v, array_type(shaped).dims), axis=axis)
+
+
+def _not_a_part(x: Rep) -> None:
+    """Refuse to write to `z.real` or `z.imag`: here they are copies, and `z` would not change."""
+    node = base(x.value).node
+    if node is not None and node.op in (p.scalar.real, p.scalar.imag):
+        part = "real" if node.op is p.scalar.real else "imag"
+        raise StagingError(f"`.{part}` of a complex array is a copy in staged code: writing to it would change no array", here(),
+                           fix=f"store whole numbers: `z[...] = {'a + 1j * z.imag' if part == 'real' else 'z.real + 1j * a'}`")
 
 
 def change_at(x: Rep, key: Any, op: str, item: Any) -> None:

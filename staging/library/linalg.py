@@ -328,6 +328,8 @@ _AGAIN: dict[str, Any] = {
     "trace": shaping.trace, "vecdot": _vecdot, "vector_norm": _vector_norm,
 }
 STAGED.update((getattr(np.linalg, name), f) for name, f in _AGAIN.items() if hasattr(np.linalg, name))
+if hasattr(np, "matrix_transpose"):  # from NumPy 2.0 on
+    STAGED[np.matrix_transpose] = _matrix_transpose
 
 __all__ = ["cho_factor", "cho_solve", "cholesky", "cond", "det", "eigh", "eigvalsh", "inv", "lstsq", "matrix_power",
            "matrix_rank", "multi_dot", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals"]

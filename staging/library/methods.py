@@ -8,7 +8,7 @@ from typing import Any
 from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import StagingTypeError, here
-from lms.core.types import SumType, bool_
+from lms.core.types import SumType, bool_, element
 
 from ..joins import describe, promote
 from ..rep import Rep
@@ -56,7 +56,12 @@ def _transpose(x: Rep, *axes: Any) -> Any:
 def _astype(x: Rep, dtype: Any, copy: bool = True) -> Any:
     from ..annotations import scalar_type
 
-    return cast(x, scalar_type(dtype))
+    wanted = scalar_type(dtype)
+    return cast(x, wanted) if copy or element(x.type) != wanted else x
+
+
+def _conj(x: Rep) -> Any:
+    return el.conj(x) if promote(x).is_complex else x  # a real array itself, unlike `np.conj`
 
 
 def _sort(x: Rep, axis: int = -1, kind: Any = None) -> None:
@@ -103,7 +108,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "swapaxes": shaping.swapaxes, "squeeze": shaping.squeeze, "repeat": shaping.repeat, "take": shaping.take,
     "argsort": shaping.argsort, "sort": _sort, "nonzero": shaping.nonzero, "diagonal": shaping.diagonal, "trace": shaping.trace,
     "astype": _astype, "copy": creation.copy, "fill": _fill, "item": _item, "clip": el.clip, "round": _round,
-    "conj": el.conj, "conjugate": el.conj,
+    "conj": _conj, "conjugate": _conj,
     "is_integer": lambda x: el.equal(x, el.floor(x)) if promote(x).is_float else creation.full((), True, bool_),
     "tolist": _no("tolist()", "return the array, and make the list outside"),
     "append": _no("append()", "arrays have a size: make one of the size that is needed and store into it"),

@@ -10,10 +10,10 @@ import numpy as np
 from lms.core import primitives as p
 from lms.core.builder import current
 from lms.core.errors import ShapeError, StagingTypeError, here
-from lms.core.types import i64
+from lms.core.types import bool_, i64
 
 from ..control.loops import fori_loop
-from ..joins import promote
+from ..joins import describe, promote
 from ..rep import Rep, convert
 from ..shapes import array_type, rename
 from ..table import stages
@@ -51,6 +51,18 @@ def accumulate(x: Any, axis: Any, combine: Callable[[Any, Any], Any]) -> Rep:
 
     fori_loop(1, x.shape[k], step, ())
     return out
+
+
+@stages(np.ix_)
+def ix_(*xs: Any) -> Any:
+    """Index arrays, each along an axis of its own: together they pick rows, columns, and so on."""
+    out = []
+    for k, x in enumerate(map(asarray, xs)):
+        if x.ndim != 1:
+            raise StagingTypeError(f"ix_ takes vectors, found {describe(x)}", here())
+        flat = shaping.flatnonzero(x) if promote(x) == bool_ else x
+        out.append(flat[(*[None] * k, slice(None), *[None] * (len(xs) - k - 1))])
+    return tuple(out)
 
 
 @stages(np.median)

@@ -19,7 +19,7 @@ from ..table import stages
 from . import elementary as el
 from .arrays import one_axis, sum
 from .creation import asarray, filled, iota, sizes_of
-from .elementwise import check, constant
+from .elementwise import anew, check, constant
 from .indexing import nonzero as _nonzero
 
 # ------------------------------------------------------------------------------------------------ shapes
@@ -238,7 +238,7 @@ def tile(x: Any, reps: Any) -> Any:
     for k, n in enumerate(times):
         if not (isinstance(n, int) and n == 1):
             x = _repeated(x, n, k, k)
-    return x
+    return anew(x) if all(isinstance(n, int) and n == 1 for n in times) else x
 
 
 # ------------------------------------------------------------------------------- picking, ordering, parts

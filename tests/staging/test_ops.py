@@ -272,6 +272,69 @@ def test_the_best_of_an_array_by_a_key_is_refused(f):
         lms.stage(f)(A)
 
 
+MADE = [
+    lambda b: +b, np.positive, np.conj, lambda b: b.conj(), lambda b: b**1, lambda b: b * 1, np.round, np.floor, np.trunc,
+    np.nan_to_num, np.abs, np.real, lambda b: np.tile(b, 1), lambda b: np.tile(b, (1, 1)), lambda b: np.roll(b, 0),
+    np.array, np.asarray, np.copy,
+    lambda b: b.astype(b.dtype), lambda b: b.astype(b.dtype, copy=False), lambda b: np.array(b, copy=None),
+    np.ascontiguousarray, lambda b: np.ascontiguousarray(b.T), lambda b: np.ascontiguousarray(b[::-1]),
+    lambda b: b.ravel(), lambda b: b.T.ravel(), lambda b: b.ravel("F"), lambda b: b.reshape(-1), lambda b: b.flatten(),
+    lambda b: b.T, lambda b: b[::-1], lambda b: b[[0, 1]],
+]
+
+
+@pytest.mark.parametrize("make", MADE)
+@pytest.mark.parametrize("dtype", [np.float64, np.int64, np.uint8])
+def test_what_shares_memory_with_its_argument_is_what_does_in_numpy(make, dtype):
+    def f(a):
+        b = a.copy()
+        made = make(b)
+        made[(0,) * made.ndim] = 99
+        return b, made
+
+    same(f, np.arange(9).reshape(3, 3).astype(dtype))
+
+
+def _sets_a_part(z):
+    z.real[0] = 5.0
+
+
+def _adds_to_a_part(z):
+    part = z.imag
+    part[1:] += 2.0
+
+
+@pytest.mark.parametrize("write", [_sets_a_part, _adds_to_a_part])
+def test_writing_to_a_part_of_complex_numbers_is_refused(write):
+    def f(z):
+        z = z.copy()
+        write(z)
+        return z
+
+    with pytest.raises(lms.StagingError, match=r"`\.(real|imag)` of a complex array is a copy"):
+        lms.stage(f)(np.array([1j, 2.0, 3.0]))
+
+
+def test_lists_are_stored():
+    def f(a):
+        b = a.copy()
+        b[:, 1] = [1, 2, 3]
+        b[0] = (a[0, 0], 5.0, a[1, 1])
+        b[[1, 2], 0] = [7, 8]
+        return b
+
+    same(f, np.arange(9.0).reshape(3, 3) / 2)
+
+
+def test_ix_crosses_index_arrays():
+    def f(a, rows):
+        b = a.copy()
+        b[np.ix_(rows, rows + 1)] += 10.0
+        return b, a[np.ix_(rows, a[0] > 0)]
+
+    same(f, np.arange(9.0).reshape(3, 3), np.array([0, 1]))
+
+
 ROWS, COLUMNS = np.array([0, 0, 2]), np.array([1, 1, 0])
 KEYS = [(ROWS, COLUMNS), (ROWS[:, None], COLUMNS[None, :]), (slice(None), ROWS), (1, ROWS), (ROWS, slice(1, 3)), (2, 1), 1,
         slice(0, 2), (..., 0), [1, 1], np.array([True, False, True])]
