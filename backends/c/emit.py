@@ -10,6 +10,7 @@ from lms.core.errors import LmsError
 from lms.core.ir import Program
 
 from . import arrays, control, linalg, records, runtime, speaking
+from .distinct import distinct
 from .function import FunctionWriter, Line
 from .helpers import closure
 from .interface import Interface, documentation, finisher, handles, head, interface, needs_wrapper, wrapper
@@ -47,6 +48,7 @@ class File:
     """A C file in the making."""
 
     def __init__(self, programs: Sequence[Program], options: Options) -> None:
+        programs = distinct(programs)
         self.module = module = Module(programs, options)
         self.faces: list[Interface] = []
         self.functions: list[list[Line]] = []

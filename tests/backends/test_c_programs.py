@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 import lms
+from lms import Rep, f64, i64
 from lms.backends import c
 from tests.ad import corpus
 from tests.ad.corpus import NAMES
@@ -125,3 +126,23 @@ def test_sanitizers_find_nothing_in_programs(which: str) -> None:
     found = subprocess.run([*call, __file__, LANGUAGE], env=sanitized_environment() | few, capture_output=True, text=True,
                            cwd=Path(__file__).parents[2])
     assert found.returncode == 0, found.stdout[-4000:] + found.stderr[-4000:]
+
+
+@needs_compiler
+def test_frames_of_two_programs_in_one_file(tmp_path: Path) -> None:
+    """Functions of one name, whose activations keep other things."""
+    def made(power: int) -> Any:
+        @lms.stage
+        def h(x: Rep[f64], n: Rep[i64]) -> Rep[f64]:
+            if n <= 0:
+                return x
+            y = np.sin(x) if power > 1 else x
+            return h(y**power, n - 1) * (y if power > 1 else n)
+
+        return h
+
+    found = [lms.grad(made(power)) for power in (1, 2)]
+    batch = Batch(tmp_path)
+    for f in found:
+        batch.add(f.specialize(0.7, 3).program)
+    assert [batch[k](0.7, 3)[0] for k in range(2)] == pytest.approx([f(0.7, 3) for f in found], rel=1e-12)
