@@ -76,6 +76,17 @@ def solve(a: Any, b: Any) -> Any:
 @stages(_scipy.solve)
 def _scipy_solve(a: Any, b: Any, lower: bool = False, overwrite_a: bool = False, overwrite_b: bool = False,
                  check_finite: bool = True, assume_a: Any = None, transposed: bool = False) -> Any:
+    """`solve`; a matrix that is assumed to be symmetric or triangular is read as SciPy reads it, one half of it."""
+    if assume_a in ("pos", "positive definite"):
+        return cho_solve(cho_factor(a, lower), b)
+    if assume_a in ("upper triangular", "lower triangular"):
+        return solve_triangular(a, b, int(transposed), assume_a.startswith("lower"))
+    if assume_a in ("sym", "symmetric", "her", "hermitian"):
+        a = el.add(shaping.tril(a), _matrix_transpose(shaping.tril(a, -1))) if lower else el.add(
+            shaping.triu(a), _matrix_transpose(shaping.triu(a, 1)))
+    elif assume_a not in (None, "gen", "general"):
+        raise StagingTypeError(f"solve: a matrix that is assumed to be {assume_a!r} is not supported", here(),
+                               fix="leave `assume_a` away, or set to zero what it says is not read")
     left, right, vector = pair(a, b, "solve")
     f, pivots = lu_factors(left)
     (x,) = emit(_la.solve, left, f, pivots, right, transposed=bool(transposed))

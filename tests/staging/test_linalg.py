@@ -195,3 +195,21 @@ def test_norms_do_not_overflow() -> None:
 def test_what_least_squares_refuses(f, message) -> None:
     with pytest.raises((StagingError, ValueError), match=message):
         lms.stage(lambda: f(np.asarray(A)))()
+
+
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize("assumed", ["gen", "sym", "her", "pos"])
+def test_solve_reads_the_half_that_scipy_reads(assumed, lower):
+    def f(a, b):
+        return scipy.linalg.solve(a, b, assume_a=assumed, lower=lower)
+
+    whole = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, 0.2], [0.5, 0.2, 2.0]])
+    half = np.where(np.tri(3, k=0 if lower else -1) == lower, whole, 7.0) if assumed != "gen" else whole + np.tri(3)
+    for a in (whole, half):
+        for b in (np.arange(3.0), np.arange(6.0).reshape(3, 2)):
+            np.testing.assert_allclose(lms.stage(f)(a, b), f(a, b), rtol=1e-12)
+
+
+def test_solve_refuses_assumptions_it_does_not_know():
+    with pytest.raises(lms.StagingError, match="assumed to be 'banded'"):
+        lms.stage(lambda a, b: scipy.linalg.solve(a, b, assume_a="banded"))(np.eye(2), np.ones(2))
