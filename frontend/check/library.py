@@ -29,8 +29,8 @@ from .types import Later, Meta, default, element, holds_later, is_later, prune, 
 # NumPy's other names, and those of `math` and `scipy.special`; the names of `lms` are in `ops` and `linalg`.
 OTHERS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (np, ("absolute", "around", "array_equal", "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_right_shift",
-          "conjugate", "deg2rad", "fabs", "fix", "float_power", "identity", "mod", "nan_to_num", "pow", "ptp", "rad2deg", "round",
-          "sinc", "true_divide")),
+          "conjugate", "deg2rad", "fabs", "fix", "float_power", "identity", "ix_", "mod", "nan_to_num", "pow", "ptp", "rad2deg",
+          "round", "sinc", "true_divide")),
     (np.linalg, ("matrix_norm", "matrix_transpose", "vecdot", "vector_norm")),
     (math, ("dist", "factorial", "fsum", "gcd", "modf")),
     (special, ("betaln", "entr", "expit", "gammaln", "loggamma", "logit", "ndtr", "psi")),

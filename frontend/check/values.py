@@ -382,6 +382,7 @@ def subscripts(c: Checker, e: s.Index, value: t.Typed, scope: Scope) -> tuple[tu
     parts: list[t.Typed] = []
     kinds: list[object] = []
     left: list[object] = []
+    first = gathered = 0
     for arg, d in zip(e.args, dims, strict=False):
         if isinstance(arg, s.Range):
             present = [x for x in (arg.start, arg.stop, arg.step) if x is not None]
@@ -395,12 +396,15 @@ def subscripts(c: Checker, e: s.Index, value: t.Typed, scope: Scope) -> tuple[tu
         _no_negative(arg, "a[n - 1]")
         part = c.expression(arg, scope)
         if rank(part.type):
+            if "array" not in kinds:
+                first = len(left)
             kinds.append("array")
-            left += [None] * rank(part.type)
+            gathered = max(gathered, rank(part.type))  # several are broadcast, and choose elements together
         else:
             part = c.fit(part, Expect(Later(I64), "a subscript is a whole number", arg.span))
             kinds.append("item")
         parts.append(part)
+    left[first:first] = [None] * gathered
     return tuple(parts), kinds, [*left, *dims[len(e.args):]]
 
 

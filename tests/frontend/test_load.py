@@ -237,3 +237,16 @@ def test_what_is_nested_as_deeply_as_is_allowed_is_evaluated() -> None:
     nested = "if true { " * 400 + "1" + " } else { 2 }" * 400
     module = loads(f"let a = {nested}\ndef f(): i64 = {nested}\nlet b = f()\n")
     assert (module.a, module.b) == (1, 1)
+
+
+def test_index_arrays_choose_elements_together() -> None:
+    """As NumPy's: several are broadcast against each other, and the axes they choose stand where the first of them does."""
+    m = loads("export def pairs(a: Rep[f64[3, 4]], i: Rep[i64[2]], j: Rep[i64[2]]): Rep[f64[2]] = a[i, j]\n"
+              "export def block(a: Rep[f64[3, 4]], i: Rep[i64[2]], j: Rep[i64[3]]): Rep[f64[2, 3]] = {\n"
+              "  let (rows, columns) = ix_(i, j)\n  a[rows, columns]\n}\n"
+              "export def inner(a: Rep[f64[2, 3, 4]], i: Rep[i64[2]], k: Rep[i64]): Rep[f64[2, 2]] = a[.., i, k]\n")
+    a, b = np.arange(12.0).reshape(3, 4), np.arange(24.0).reshape(2, 3, 4)
+    i, j, k = np.array([0, 2]), np.array([3, 1]), np.array([3, 0, 1])
+    assert np.array_equal(m.pairs(a, i, j), a[i, j])
+    assert np.array_equal(m.block(a, i, k), a[np.ix_(i, k)])
+    assert np.array_equal(m.inner(b, i, 3), b[:, i, 3])
