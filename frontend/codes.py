@@ -38,7 +38,7 @@ After a backslash in a string stands one of `n t r 0 \\ " ' { }`, `x` and two he
 the texts of `print` and `error`, `{` begins an expression that ends with `}`; `\\{` is a brace."""),
     "E0111": ("a malformed range", """\
 `by` gives the step of a range: `0..n by 2`. A range has two ends, except in a subscript, where `a[1..]` and `a[..]`
-are allowed."""),
+are allowed; `..=` includes its end, and needs one."""),
     "E0112": ("a malformed dimension", """\
 A dimension is a sum of names and whole numbers: `n`, `n + 1`, `2 * n - 3`."""),
     "E0113": ("this cannot be exported or placed here", """\

@@ -146,12 +146,14 @@ class Builder(Transformer[Token, Any]):
         return s.Argument(_span(c), c[0].text, c[2])
 
     def range_from(self, c: Children) -> s.Range:
+        _has_no_end(c[-1])
         return s.Range(_span(c), Precedence(c[:-1]).expression(), None)
 
     def range_to(self, c: Children) -> s.Range:
         return s.Range(_span(c), None, c[1], c[0].text == "..=")
 
     def range_all(self, c: Children) -> s.Range:
+        _has_no_end(c[0])
         return s.Range(c[0].span, None, None)
 
     def name(self, c: Children) -> s.Name:
@@ -368,6 +370,11 @@ class Precedence:
             value = s.Unary(join(prefix.span, value.span), prefix.text, value)
         result: s.Expression = value
         return result
+
+
+def _has_no_end(dots: Token) -> None:
+    if dots.text != "..":
+        raise Diagnostic("E0111", f"`{dots.text}` includes an end, and there is none", dots.span, fix="`a[1..]`, or `a[1..=n]`")
 
 
 def _binary(op: Token, left: s.Expression, right: s.Expression) -> s.Expression:

@@ -12,6 +12,7 @@ import pytest
 
 import lms
 from lms import Rep, f64, i64
+from tests.support.c import needs_compiler
 
 X = np.array([0.9, 0.4, 1.3, 0.7])
 CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
@@ -244,7 +245,7 @@ def test_with_plans(name: str, plan: str) -> None:
     np.testing.assert_allclose(lms.grad(f, checkpoint=plan)(*args), lms.grad(f)(*args), rtol=1e-12)
 
 
-@pytest.mark.parametrize("backend", ["interpret", "python", "c"])
+@pytest.mark.parametrize("backend", ["interpret", "python", pytest.param("c", marks=needs_compiler)])
 @pytest.mark.parametrize("name", ["three_deep", "a_triangle_in_a_while", "loops_in_both_branches", "recursion_in_loops"])
 def test_by_every_back_end(name: str, backend: str) -> None:
     f, args = CASES[name]
