@@ -7,6 +7,7 @@ import fnmatch
 import os
 import random
 import re
+import signal
 import tempfile
 import tomllib
 from collections import Counter, defaultdict
@@ -34,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(cache.cleanup)
     os.environ["LMS_CACHE_DIR"] = cache.name
     os.environ["LMS_VERIFY"] = "1"
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell lets what it starts in the background ignore Ctrl-C,
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which tests send to themselves and to their children
 
     # By default the same examples each time, and not many; `make fuzz` asks for more, and for new ones.
     asked = os.environ.get("LMS_FUZZ_EXAMPLES")
