@@ -15,6 +15,7 @@ from lms import StagingError
 from lms.files import loads
 from lms.frontend.diagnostics import SourceErrors
 from tests.conftest import Golden
+from tests.support.c import needs_compiler
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "lms"
 
@@ -67,7 +68,7 @@ def test_functions_are_staged_functions(model: ModuleType, capsys: pytest.Captur
     assert model.rate == 0.5
 
 
-@pytest.mark.parametrize("backend", ["llvm", "interpret", "python", "c"])
+@pytest.mark.parametrize("backend", ["llvm", "interpret", "python", pytest.param("c", marks=needs_compiler)])
 @pytest.mark.parametrize("boundscheck", [True, False])
 def test_positions_are_counted_from_the_front(tmp_path: Path, backend: str, boundscheck: bool) -> None:
     (tmp_path / "at.lms").write_text("""
