@@ -118,7 +118,7 @@ class Memory:
 
     def _plain(self, node: Node, block: Block) -> None:
         for k, v in enumerate(node.operands):
-            as_value = node.op in RULES or (k > 0 and node.op in MEMORY) or (node.op is p.array.load and _holds_numbers(v))
+            as_value = node.op in RULES or (k > 0 and node.op in MEMORY) or (node.op is p.array.load and holds_numbers(v))
             if not (as_value and self._home.get(v) is block) and node.op is not p.array.dim:
                 self._demote(v)
         if node.op.effect.view is not None:
@@ -148,7 +148,13 @@ class Memory:
                 self._demote(v)
 
 
-def _holds_numbers(v: Value) -> bool:
+def is_allocation(v: Value) -> bool:
+    """Whether an operation makes this array, and hands on none that is there already."""
+    return (v.node is not None and isinstance(v.type, ArrayType) and not v.node.op.effect.control
+            and v.node.op.effect.view is None and v.node.op not in (p.array.load, p.record.project))
+
+
+def holds_numbers(v: Value) -> bool:
     return isinstance(v.type, ArrayType) and isinstance(v.type.dtype, Scalar)
 
 

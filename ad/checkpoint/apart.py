@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from lms.core import primitives as p
 from lms.core.effects import Effects
-from lms.core.ir import Block, Node, Program, Value, walk
-from lms.core.types import ArrayType
+from lms.core.ir import Block, Node, Program, Value, blocks
+
+from ..memory import is_allocation
 
 _c = p.control
 
@@ -20,7 +19,7 @@ class Apart:
         self.owner: dict[Block, Node] = {}
         self.around: dict[Block, Block] = {}
         for f in program.functions.values():
-            for block in _blocks(f.body):
+            for block in blocks(f.body):
                 for node in block.nodes:
                     self.owner.update(dict.fromkeys(node.blocks, node))
                     self.around.update(dict.fromkeys(node.blocks, block))
@@ -38,7 +37,7 @@ class Apart:
 
     def _made_after(self, v: Value, w: Value) -> bool:
         """Whether `v` is an allocation, and `w` is another one, or was there when the block around both began."""
-        return _is_allocation(v) and (_is_allocation(w) or w.node is None and self._inside(v.block, w.block))
+        return is_allocation(v) and (is_allocation(w) or w.node is None and self._inside(v.block, w.block))
 
     def _inside(self, block: Block | None, outer: Block | None) -> bool:
         while block is not None and block is not outer:
@@ -91,15 +90,3 @@ def states(loop: Node) -> tuple[int, Block, tuple[Value, ...]]:
     """Where the operands begin that a loop carries, its body, and the parameters there."""
     body = loop.blocks[-1]
     return (3, body, body.params[1:]) if loop.op is _c.for_ else (0, body, body.params)
-
-
-def _blocks(block: Block) -> Iterator[Block]:
-    """A block and those inside."""
-    yield block
-    for node in walk(block):
-        yield from node.blocks
-
-
-def _is_allocation(v: Value) -> bool:
-    return (v.node is not None and isinstance(v.type, ArrayType) and not v.node.op.effect.control
-            and v.node.op.effect.view is None and v.node.op not in (p.array.load, p.record.project))

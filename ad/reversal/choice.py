@@ -25,9 +25,8 @@ from lms.core import primitives as p
 from lms.core.data import dataclass, field
 from lms.core.effects import Root
 from lms.core.ir import Block, Node, Value, walk
-from lms.core.types import ArrayType, Scalar
 
-from ..memory import Memory
+from ..memory import Memory, holds_numbers, is_allocation
 from .dependence import Dependence, source
 from .wanted import Demand
 
@@ -81,7 +80,8 @@ class Group:
 def _private(memory: Memory) -> list[Group]:
     """The written memory that nobody else can see, in groups."""
     effects, body = memory.effects, memory.function.body
-    private: set[Root] = {v for node in walk(body) for v in node.results if _is_allocation(v)}
+    private: set[Root] = {v for node in walk(body) if not node.attrs.get("residual")
+                          for v in node.results if is_allocation(v) and holds_numbers(v)}
     if not private & effects.changed(memory.function):
         return []
     group = {root: Group({root}) for root in private}
@@ -106,13 +106,6 @@ def _private(memory: Memory) -> list[Group]:
             for g in {group[r] for r in access.reads & private}:
                 g.reads.append(node)
     return [g for g in dict.fromkeys(group.values()) if g.writes and g.reads and not g.roots & outside]
-
-
-def _is_allocation(v: Value) -> bool:
-    t, node = v.type, v.node
-    if not isinstance(t, ArrayType) or not isinstance(t.dtype, Scalar) or node is None or node.op.effect.control:
-        return False
-    return node.op.effect.view is None and node.op not in (_a.load, p.record.project) and not node.attrs.get("residual")
 
 
 def _values(block: Block) -> Iterator[Value]:

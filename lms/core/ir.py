@@ -131,6 +131,13 @@ def walk(block: Block) -> Iterator[Node]:
             open_blocks.pop()
 
 
+def blocks(block: Block) -> Iterator[Block]:
+    """A block and those inside."""
+    yield block
+    for node in walk(block):
+        yield from node.blocks
+
+
 def named(node: Node) -> tuple[str, ...]:
     """The functions that a node names: a callee, its halves where it has a rule, what is run again where it is checkpointed."""
     if "callee" not in node.attrs:

@@ -15,7 +15,7 @@ from typing import ClassVar
 from lms.core import primitives as p
 from lms.core.data import dataclass
 from lms.core.effects import Effects
-from lms.core.ir import Block, Function, Node, Program, Value, walk
+from lms.core.ir import Block, Function, Node, Program, Value, blocks, walk
 from lms.core.types import ArrayType
 
 from .bounds import Ranges
@@ -48,7 +48,7 @@ class _Covering:
 
     def __init__(self, function: Function, effects: Effects, ranges: Ranges) -> None:
         self.effects, self.linear = effects, ranges.linear
-        for block in _blocks(function):
+        for block in list(blocks(function.body)):
             fills = [(k, array) for k, node in enumerate(block.nodes) if (array := _filled(node, block)) is not None]
             gone = {block.nodes[k] for k, array in fills if self._is_covered(array, block.nodes[k + 1:])}
             block.nodes[:] = [node for node in block.nodes if node not in gone]
@@ -169,13 +169,10 @@ class Covered:
 
 def _written_over(function: Function) -> bool:
     """Whether something stores in an array that a fill fills, beside the fill, and nothing adds to it: shadows are left alone."""
-    fills = [(node, array) for block in _blocks(function) for node in block.nodes if (array := _filled(node, block)) is not None]
+    fills = [(node, array) for block in blocks(function.body) for node in block.nodes
+             if (array := _filled(node, block)) is not None]
     writes = [node for node in walk(function.body) if node.op in (a.store, a.accumulate)] if fills else []
     stored = Counter(node.operands[0] for node in writes)
     added = {node.operands[0] for node in writes if node.op is a.accumulate}
     return any(array not in added and stored[array] > sum(node.op is a.store for node in walk(fill.blocks[0]))
                for fill, array in fills)
-
-
-def _blocks(function: Function) -> list[Block]:
-    return [function.body, *(inner for node in walk(function.body) for inner in node.blocks)]

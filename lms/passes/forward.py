@@ -11,7 +11,7 @@ from typing import ClassVar
 from lms.core import primitives as p
 from lms.core.data import dataclass
 from lms.core.effects import Effects, Root, Roots
-from lms.core.ir import Block, Function, Node, Program, Value, walk
+from lms.core.ir import Block, Function, Node, Program, Value, blocks
 from lms.core.types import ArrayType
 
 a, c = p.array, p.control
@@ -99,7 +99,7 @@ def _shrink(function: Function) -> None:
     accesses: dict[Value, list[Node]] = {}
     shared: set[Value] = set(function.body.results)
     counter: dict[Value, Block] = {}  # where the loop of a counter stands
-    for block in _blocks(function.body):
+    for block in list(blocks(function.body)):
         for node in block.nodes:
             for k, v in enumerate(node.operands):
                 if isinstance(v.type, ArrayType):
@@ -114,10 +114,6 @@ def _shrink(function: Function) -> None:
     for array, nodes in accesses.items():
         if array.node is not None and array.node.op is a.empty and array not in shared:
             _drop_axes(array, nodes, counter)
-
-
-def _blocks(block: Block) -> list[Block]:
-    return [block, *(inner for node in walk(block) for inner in node.blocks)]
 
 
 def _drop_axes(array: Value, nodes: list[Node], counter: dict[Value, Block]) -> None:

@@ -11,21 +11,17 @@ from typing import ClassVar
 
 from lms.core import primitives as p
 from lms.core.data import dataclass
-from lms.core.ir import Block, Function, Node, Program, Value, substitute, walk
+from lms.core.ir import Block, Function, Node, Program, Value, blocks, substitute, walk
 
 from .rewrite import attributes
 
 a = p.array
 
 
-def _blocks(block: Block) -> list[Block]:
-    return [block, *(b for node in block.nodes for inner in node.blocks for b in _blocks(inner))]
-
-
 def _unite(function: Function) -> None:
     made = {node.result: node for node in walk(function.body) if node.op is a.empty and node.attrs.get("residual")}
     stores: dict[Value, list[tuple[Block, Node]]] = {v: [] for v in made}
-    for block in _blocks(function.body):
+    for block in list(blocks(function.body)):
         for v in block.results:
             stores.pop(v, None)
         for node in block.nodes:
